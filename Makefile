@@ -1,0 +1,202 @@
+# proctor -- a process manager with a profiler in it.
+#
+#   make            all programs, in build/release/           make check      all quick tests (T=name selects)
+#   make demo       a supervisor, an app, a profile           make asan       the same tests under ASan and UBSan
+#   make install    DESTDIR, PREFIX, man pages                make fuzz       each fuzz target for T=10 seconds
+#   make lint       clang-tidy, mandoc                        make format     clang-format over all C files
+#   make valgrind   the unit tests and one capture            make check-nodes  captures on every supported Node
+#   make clean      removes build/                            make deps       installs what is missing, nothing else
+#
+# V=1 shows commands; WERROR=1 makes warnings errors; MODE=release|asan|fuzz chooses the build; NO_INSTALL=1 makes a
+# missing package an error instead of installing it.
+
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+VERSION := 0.1.0
+MODE ?= release
+B := build/$(MODE)
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec/proctor
+MANDIR ?= $(PREFIX)/share/man
+Q := $(if $(V),,@)
+
+# Tools and libraries: found or installed by one script, which leaves their flags in build/deps.mk.  make starts again
+# by itself when it has made that file.
+ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
+include build/deps.mk
+endif
+build/deps.mk: tests/tools/deps.sh
+	$(Q)tests/tools/deps.sh $@
+
+WARN := -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+        -Wwrite-strings -Wundef -Wvla -Wimplicit-fallthrough -Wno-unused-parameter $(if $(WERROR),-Werror)
+CF_PROTECTION := $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
+HARD := -fstack-protector-strong -fstack-clash-protection $(CF_PROTECTION) -fPIE
+LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+release_C := -O2 -g -D_FORTIFY_SOURCE=3
+asan_C := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+asan_L := -fsanitize=address,undefined
+fuzz_C := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+fuzz_L := -fsanitize=address,undefined
+ifeq ($(MODE),fuzz)
+CC := clang
+else ifeq ($(origin CC),default)
+CC := gcc
+endif
+DEFS := -D_GNU_SOURCE -DPROCTOR_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"'
+COMPILE = $(CC) -std=gnu11 $(DEFS) -I. $(DEPS_C) $(WARN) $(HARD) $($(MODE)_C) $(CFLAGS)
+DO_LINK = $(CC) $(LINK) $($(MODE)_L) $(LDFLAGS)
+DEPS_L := -luv -ljansson -lwebsockets -lpthread -lm
+
+# Layers: an archive per folder, without its main.o.  NEEDS_x: the archives that x is linked with, in link order.
+FOLDER_base := lib/base
+FOLDER_wire := lib/wire
+FOLDER_profile := lib/profile
+FOLDER_ecosystem := ecosystem
+FOLDER_supervisor := supervisor
+FOLDER_cli := supervisor/cli
+FOLDER_top := supervisor/cli/top
+FOLDER_agent := agent
+FOLDER_inspector := agent/inspector
+LAYERS := base wire profile ecosystem supervisor cli top agent inspector
+NEEDS_base := base
+NEEDS_wire := wire base
+NEEDS_profile := profile base
+NEEDS_ecosystem := ecosystem base
+NEEDS_supervisor := supervisor ecosystem wire base
+NEEDS_cli := cli ecosystem wire base
+NEEDS_top := top profile base
+NEEDS_agent := agent wire base
+NEEDS_inspector := inspector wire base
+
+# Programs: name = layer whose main.o it is.
+PROGRAMS := proctor:cli proctord:supervisor proctor-agent:agent proctor-probe:inspector proctor-top:top
+LIBEXEC_PROGRAMS := proctord proctor-agent proctor-probe proctor-top
+program_name = $(firstword $(subst :, ,$1))
+program_layer = $(lastword $(subst :, ,$1))
+BINARIES := $(foreach p,$(PROGRAMS),$B/$(call program_name,$p))
+
+all: $(BINARIES)
+
+SOURCES := $(foreach l,$(LAYERS),$(wildcard $(FOLDER_$l)/*.c))
+HEADERS := $(foreach l,$(LAYERS),$(wildcard $(FOLDER_$l)/*.h))
+TEST_SOURCES := $(wildcard tests/unit/*.c tests/fuzz/*.c tests/tools/*.c)
+-include $(patsubst %.c,$B/obj/%.d,$(SOURCES) $(TEST_SOURCES))
+
+$B/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC    $<")
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+define LAYER
+OBJECTS_$1 := $$(patsubst %.c,$B/obj/%.o,$$(filter-out %/main.c,$$(wildcard $$(FOLDER_$1)/*.c)))
+$B/$1.a: $$(OBJECTS_$1)
+	@mkdir -p $$(@D)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call LAYER,$l)))
+
+define PROGRAM
+$B/$1: $B/obj/$$(FOLDER_$2)/main.o $$(patsubst %,$B/%.a,$$(NEEDS_$2))
+	$$(if $$(V),,@echo "  LINK  $$@")
+	$$(Q)$$(DO_LINK) -o $$@ $$^ $$(DEPS_L)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call PROGRAM,$(call program_name,$p),$(call program_layer,$p))))
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+# tests/unit/<layer>_<file>.c tests <layer>'s file and is linked with that layer and those below.
+UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*$(T)*.c))
+layer_of = $(firstword $(subst _, ,$1))
+define UNIT
+$B/unit/$1: $B/obj/tests/unit/$1.o $$(patsubst %,$B/%.a,$$(NEEDS_$2))
+	@mkdir -p $$(@D)
+	$$(Q)$$(DO_LINK) -o $$@ $$^ $$(DEPS_L) -lcmocka
+endef
+$(foreach u,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c)),$(eval $(call UNIT,$u,$(call layer_of,$u))))
+
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+define FUZZER
+$B/fuzz/$1: $B/obj/tests/fuzz/$1.o $$(patsubst %,$B/%.a,$$(NEEDS_$2))
+	@mkdir -p $$(@D)
+	$$(Q)$$(DO_LINK) -fsanitize=fuzzer -o $$@ $$^ $$(DEPS_L)
+endef
+$(foreach f,$(FUZZERS),$(eval $(call FUZZER,$f,$(call layer_of,$f))))
+
+# Helper programs that tests start: tests/tools/<name>.c.
+TOOLS := $(patsubst tests/tools/%.c,$B/tools/%,$(wildcard tests/tools/*.c))
+$B/tools/%: $B/obj/tests/tools/%.o
+	@mkdir -p $(@D)
+	$(Q)$(DO_LINK) -o $@ $^
+
+NODES := build/nodes.env
+$(NODES): tests/tools/nodes.sh tests/tools/nodes/package.json tests/tools/nodes/package-lock.json
+	$(Q)tests/tools/nodes.sh $@
+
+E2E := $(wildcard tests/e2e/*$(T)*.test.mjs)
+E2E_ENV = PROCTOR_BUILD=$(CURDIR)/$B PROCTOR_NODES=$(CURDIR)/$(NODES)
+
+check: all check-layers check-headers check-units check-fuzz check-e2e
+
+check-layers:
+	$(Q)tests/tools/layers.sh
+
+check-headers:
+	$(Q)for h in $(HEADERS); do \
+	  $(COMPILE) -fsyntax-only -x c -include $$h /dev/null || { echo "$$h does not compile alone"; exit 1; }; done
+	@echo "headers: $(words $(HEADERS)) compile alone"
+
+check-units: $(patsubst %,$B/unit/%,$(UNITS))
+	$(Q)tests/tools/units.sh $(patsubst %,$B/unit/%,$(UNITS))
+
+check-e2e: all $(TOOLS) $(NODES)
+	$(Q)$(if $(E2E),$(E2E_ENV) tests/tools/e2e.sh $(E2E),echo "no end-to-end test has '$(T)' in its name")
+
+# Fuzz targets need clang; the version matrix and the rest run without.
+check-fuzz:
+	$(Q)if command -v clang >/dev/null; then $(MAKE) --no-print-directory MODE=fuzz FUZZ_SECONDS=5 run-fuzz; \
+	  else echo "fuzz: skipped, no clang"; fi
+
+fuzz:
+	$(Q)$(MAKE) --no-print-directory MODE=fuzz FUZZ_SECONDS=$(or $(T),10) T= run-fuzz
+
+run-fuzz: $(patsubst %,$B/fuzz/%,$(FUZZERS))
+	$(Q)tests/tools/fuzz.sh $(FUZZ_SECONDS) $(patsubst %,$B/fuzz/%,$(FUZZERS))
+
+asan:
+	$(Q)$(MAKE) --no-print-directory MODE=asan check-units check-e2e
+
+valgrind: all $(patsubst %,$B/unit/%,$(UNITS)) $(TOOLS) $(NODES)
+	$(Q)$(E2E_ENV) tests/tools/valgrind.sh $(patsubst %,$B/unit/%,$(UNITS))
+
+check-nodes: all $(TOOLS) $(NODES)
+	$(Q)$(E2E_ENV) PROCTOR_ALL_NODES=1 tests/tools/e2e.sh $(wildcard tests/e2e/capture*.test.mjs)
+
+lint:
+	$(Q)clang-tidy --quiet $(SOURCES) -- -std=gnu11 $(DEFS) -I. $(DEPS_C)
+	$(Q)mandoc -Tlint -Wwarning docs/man/*.[1-8]
+
+format:
+	$(Q)clang-format -i $(SOURCES) $(HEADERS) $(TEST_SOURCES)
+
+demo: all $(NODES)
+	$(Q)$(E2E_ENV) tests/tools/demo.sh
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
+	  $(DESTDIR)$(MANDIR)/man8
+	install -m 755 $B/proctor $(DESTDIR)$(BINDIR)/
+	install -m 755 $(patsubst %,$B/%,$(LIBEXEC_PROGRAMS)) $(DESTDIR)$(LIBEXECDIR)/
+	for page in docs/man/*.[158]; do install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
+
+deps: build/deps.mk
+
+clean:
+	rm -rf build
+
+.PHONY: all check check-layers check-headers check-units check-e2e check-fuzz check-nodes fuzz run-fuzz asan valgrind \
+        lint format demo install deps clean

@@ -1,0 +1,69 @@
+/* limits.h -- every bound on something that comes from outside, each with its reason.
+ *
+ * A size, count or length read from a file, a socket or a command line is compared with one of these before it is
+ * used.  Sizes are bytes unless the name says otherwise. */
+#pragma once
+
+/* One line of the control protocol.  A `start` of 100 apps with 16 KB of environment each fits; a peer that sends
+ * more is broken or hostile. */
+#define LIMIT_CONTROL_LINE (4u << 20)
+
+/* Bytes queued towards one control peer that does not read.  Past it the connection is closed. */
+#define LIMIT_CONTROL_QUEUE (16u << 20)
+
+/* Descriptors that travel with one message; the protocol needs one. */
+#define LIMIT_CONTROL_FDS 4u
+
+/* Control connections open at the same time: a script that forgets to close must not eat our descriptors. */
+#define LIMIT_CONTROL_PEERS 256u
+
+/* An ecosystem file.  PM2 users have files of some hundred KB at most. */
+#define LIMIT_ECOSYSTEM_FILE (4u << 20)
+
+/* Nesting of JSON that a person wrote or a protocol carries. */
+#define LIMIT_JSON_DEPTH 64u
+
+/* Apps in one file or request, instances of one app, instances of one host. */
+#define LIMIT_APPS 1000u
+#define LIMIT_INSTANCES_PER_APP 512u
+#define LIMIT_INSTANCES 4096u
+
+/* App names become file names and columns of a table. */
+#define LIMIT_NAME 128u
+
+/* One path, argument or environment entry; the kernel takes no more than 128 KiB (MAX_ARG_STRLEN) in one. */
+#define LIMIT_STRING (128u << 10)
+
+/* Arguments and environment entries of one app. */
+#define LIMIT_LIST 4096u
+
+/* state.json: LIMIT_APPS apps with their environments. */
+#define LIMIT_STATE_FILE (64u << 20)
+
+/* policy.json is written by hand. */
+#define LIMIT_POLICY_FILE (256u << 10)
+
+/* A record of one capture in the spool. */
+#define LIMIT_CAPTURE_RECORD (64u << 10)
+
+/* One inspector message that we read whole (replies to small requests, events).  Results are streamed and have
+ * no limit but LIMIT_RESULT. */
+#define LIMIT_INSPECTOR_MESSAGE (64u << 10)
+
+/* A streamed result.  V8 itself cannot make a JSON string of more than 512 MiB; heap snapshots come in pieces. */
+#define LIMIT_RESULT (8ull << 30)
+
+/* Finished captures in the spool: bytes and number.  The oldest go first. */
+#define LIMIT_SPOOL_BYTES (2ull << 30)
+#define LIMIT_SPOOL_RECORDS 5000u
+
+/* A capture's duration when no policy says less. */
+#define LIMIT_CAPTURE_DURATION_MS (5 * 60 * 1000)
+
+/* A profile file given to an analysis, and its parts.  A day of 100 Hz samples is 8.6 million. */
+#define LIMIT_PROFILE_FILE (4ull << 30)
+#define LIMIT_PROFILE_NODES (32u << 20)
+#define LIMIT_PROFILE_DEPTH 4096u
+
+/* Text of one exit's last stderr lines kept for `why` and for failed starts. */
+#define LIMIT_STDERR_TAIL 4096u
