@@ -1,0 +1,250 @@
+#include "lib/base/procfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/auto.h"
+
+enum { STAT_BYTES = 1024, DESCENT_MAX = 64, TCP_LISTEN = 10, SOCKETS_MAX = 64 };
+
+/* ---- stat ---------------------------------------------------------------------------------------------------------- */
+
+/* `text` is /proc/PID/stat.  The program's name may hold anything, so fields count from the last ')'. */
+static int read_stat(const char *text, struct proc_stat *ret_stat)
+{
+    const char *rest = strrchr(text, ')');
+    if (!rest)
+        return -EINVAL;
+    struct proc_stat st = {0};
+    unsigned long long utime, stime, start, rss;
+    int ppid, pgrp;
+    /* fields 3 state, 4 ppid, 5 pgrp, …, 14 utime, 15 stime, …, 20 threads, 22 starttime, 24 rss */
+    int n = sscanf(rest + 1,
+                   " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu %*u %llu",
+                   &st.state, &ppid, &pgrp, &utime, &stime, &st.threads, &start, &rss);
+    if (n != 8)
+        return -EINVAL;
+    st.ppid = ppid;
+    st.pgrp = pgrp;
+    st.cpu_ticks = utime + stime;
+    st.start_ticks = start;
+    st.rss_bytes = rss * (uint64_t)sysconf(_SC_PAGESIZE);
+    *ret_stat = st;
+    return 0;
+}
+
+static int pread_stat(int fd, struct proc_stat *ret_stat)
+{
+    char text[STAT_BYTES];
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    if (n < 0)
+        return -errno;
+    text[n] = '\0';
+    return read_stat(text, ret_stat);
+}
+
+static int open_proc(pid_t pid, const char *file, int flags)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+    int fd = open(path, flags | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int procfs_stat(pid_t pid, struct proc_stat *ret_stat)
+{
+    AUTOCLOSE int fd = open_proc(pid, "stat", O_RDONLY);
+    return fd < 0 ? fd : pread_stat(fd, ret_stat);
+}
+
+/* ---- status -------------------------------------------------------------------------------------------------------- */
+
+/* The text after "Name:\t" in /proc/PID/status, cut at the buffer's end. */
+static int read_status(pid_t pid, const char *name, char *ret_value, size_t size)
+{
+    char text[4096];
+    AUTOCLOSE int fd = open_proc(pid, "status", O_RDONLY);
+    if (fd < 0)
+        return fd;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    if (n < 0)
+        return -errno;
+    text[n] = '\0';
+    char *line = text;
+    size_t len = strlen(name);
+    while (line && !(strncmp(line, name, len) == 0 && line[len] == ':')) {
+        line = strchr(line, '\n');
+        line = line ? line + 1 : NULL;
+    }
+    if (!line)
+        return -ENODATA;
+    (void)snprintf(ret_value, size, "%.*s", (int)strcspn(line + len + 1, "\n"), line + len + 1);
+    return 0;
+}
+
+int procfs_catches(pid_t pid, int sig)
+{
+    char value[64];
+    int r = read_status(pid, "SigCgt", value, sizeof value);
+    if (r < 0)
+        return r;
+    return (strtoull(value, NULL, 16) >> (sig - 1)) & 1;
+}
+
+int procfs_ids(pid_t pid, uid_t *ret_uid, gid_t *ret_gid)
+{
+    char value[64];
+    int r = read_status(pid, "Uid", value, sizeof value);
+    if (r < 0)
+        return r;
+    uid_t uid = (uid_t)strtoul(value, NULL, 10);
+    r = read_status(pid, "Gid", value, sizeof value);
+    if (r < 0)
+        return r;
+    *ret_uid = uid;
+    *ret_gid = (gid_t)strtoul(value, NULL, 10);
+    return 0;
+}
+
+bool procfs_descends(pid_t pid, pid_t ancestor)
+{
+    struct proc_stat st;
+    for (int i = 0; i < DESCENT_MAX && pid > 1; i++) {
+        if (pid == ancestor)
+            return true;
+        if (procfs_stat(pid, &st) < 0)
+            return false;
+        pid = st.ppid;
+    }
+    return false;
+}
+
+/* ---- listening ports ----------------------------------------------------------------------------------------------- */
+
+/* Collects the inodes of sockets that listen on `port` in one of the process's own network tables. */
+static size_t listening_inodes(pid_t pid, const char *table, unsigned port, unsigned long *inodes, size_t max)
+{
+    int fd = open_proc(pid, table, O_RDONLY);
+    if (fd < 0)
+        return 0;
+    AUTOFCLOSE FILE *f = fdopen(fd, "r");
+    if (!f) {
+        (void)close(fd);
+        return 0;
+    }
+    size_t count = 0;
+    char line[512];
+    while (count < max && fgets(line, sizeof line, f)) {
+        unsigned local_port, state;
+        unsigned long inode;
+        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*d %*d %lu", &local_port,
+                   &state, &inode) != 3)
+            continue;
+        if (local_port == port && state == TCP_LISTEN)
+            inodes[count++] = inode;
+    }
+    return count;
+}
+
+/* Does one of the process's descriptors name one of these sockets? */
+static int holds_socket(pid_t pid, const unsigned long *inodes, size_t count)
+{
+    int fd = open_proc(pid, "fd", O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return fd;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        int r = -errno;
+        (void)close(fd);
+        return r;
+    }
+    int found = 0;
+    for (struct dirent *entry; !found && (entry = readdir(dir));) {
+        char target[64];
+        ssize_t len = readlinkat(fd, entry->d_name, target, sizeof target - 1);
+        if (len <= 0)
+            continue;
+        target[len] = '\0';
+        unsigned long inode;
+        if (sscanf(target, "socket:[%lu]", &inode) != 1)
+            continue;
+        for (size_t i = 0; i < count; i++)
+            found |= inodes[i] == inode;
+    }
+    (void)closedir(dir);
+    return found;
+}
+
+int procfs_listens(pid_t pid, unsigned port)
+{
+    unsigned long inodes[SOCKETS_MAX];
+    size_t count = listening_inodes(pid, "net/tcp", port, inodes, SOCKETS_MAX);
+    count += listening_inodes(pid, "net/tcp6", port, inodes + count, SOCKETS_MAX - count);
+    return count == 0 ? 0 : holds_socket(pid, inodes, count);
+}
+
+/* ---- meter --------------------------------------------------------------------------------------------------------- */
+
+static uint64_t monotonic_ns(clockid_t id)
+{
+    struct timespec now;
+    (void)clock_gettime(id, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void proc_meter_init(struct proc_meter *m)
+{
+    *m = (struct proc_meter){.stat_fd = -1};
+}
+
+int proc_meter_open(struct proc_meter *m, pid_t pid)
+{
+    proc_meter_clear(m);
+    int fd = open_proc(pid, "stat", O_RDONLY);
+    if (fd < 0)
+        return fd;
+    struct proc_stat st;
+    int r = pread_stat(fd, &st);
+    if (r < 0) {
+        (void)close(fd);
+        return r;
+    }
+    m->pid = pid;
+    m->stat_fd = fd;
+    /* The first reading covers the time since the start; start_ticks counts from boot. */
+    uint64_t age_ns = monotonic_ns(CLOCK_BOOTTIME) -
+                      st.start_ticks * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+    m->last_ns = monotonic_ns(CLOCK_MONOTONIC) - age_ns;
+    return 0;
+}
+
+int proc_meter_read(struct proc_meter *m, uint64_t *ret_rss_bytes, double *ret_cpu_percent)
+{
+    struct proc_stat st;
+    if (m->stat_fd < 0)
+        return -ESRCH;
+    int r = pread_stat(m->stat_fd, &st);
+    if (r < 0)
+        return r;
+    uint64_t now = monotonic_ns(CLOCK_MONOTONIC);
+    double elapsed = (double)(now - m->last_ns) / 1e9;
+    double used = (double)(st.cpu_ticks - m->last_ticks) / (double)sysconf(_SC_CLK_TCK);
+    *ret_cpu_percent = elapsed > 0.001 ? 100.0 * used / elapsed : 0.0;
+    *ret_rss_bytes = st.rss_bytes;
+    m->last_ticks = st.cpu_ticks;
+    m->last_ns = now;
+    return 0;
+}
+
+void proc_meter_clear(struct proc_meter *m)
+{
+    if (m->stat_fd >= 0)
+        (void)close(m->stat_fd);
+    proc_meter_init(m);
+}

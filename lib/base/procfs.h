@@ -1,0 +1,47 @@
+/* procfs.h -- what /proc says about a process: identity, use of CPU and memory, signals, listening ports. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_stat {
+    char state;            /* R, S, D, Z, … */
+    pid_t ppid;
+    pid_t pgrp;
+    uint64_t cpu_ticks;    /* user + system time, in clock ticks */
+    uint64_t start_ticks;  /* since boot; (pid, start_ticks) names a process for ever */
+    unsigned threads;
+    uint64_t rss_bytes;
+};
+
+/* Returns 0 or -errno (-ENOENT, -ESRCH: gone). */
+int procfs_stat(pid_t pid, struct proc_stat *ret_stat);
+
+/* Does the process have a handler for `sig` (bit in SigCgt)?  Returns 1, 0, or -errno. */
+int procfs_catches(pid_t pid, int sig);
+
+/* The real uid and gid of a process. */
+int procfs_ids(pid_t pid, uid_t *ret_uid, gid_t *ret_gid);
+
+/* Is a TCP socket of `pid` listening on 127.0.0.1:port (or any address)?  Returns 1, 0, or -errno. */
+int procfs_listens(pid_t pid, unsigned port);
+
+/* Is `pid` the process `ancestor` or one of its descendants? */
+bool procfs_descends(pid_t pid, pid_t ancestor);
+
+/* CPU use between two readings of one process. */
+struct proc_meter {
+    pid_t pid;
+    int stat_fd;          /* kept open: a pread costs half of open + read + close */
+    uint64_t last_ticks;
+    uint64_t last_ns;     /* monotonic */
+};
+
+void proc_meter_init(struct proc_meter *m);
+int proc_meter_open(struct proc_meter *m, pid_t pid);
+
+/* Reads again: bytes resident, and CPU in percent of one core since the reading before (since the start of the process
+ * for the first). */
+int proc_meter_read(struct proc_meter *m, uint64_t *ret_rss_bytes, double *ret_cpu_percent);
+void proc_meter_clear(struct proc_meter *m);

@@ -1,0 +1,43 @@
+/* method.h -- the table of messages: who may send what, with which fields, within which limits.
+ *
+ * Each program gives the handlers for the rows it answers; msg checks are the same everywhere. */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+
+/* Who sends a message to whom; one connection carries one of these. */
+enum wire_from {
+    WIRE_CLI_TO_SUPERVISOR = 1,
+    WIRE_SUPERVISOR_TO_AGENT = 2,
+    WIRE_AGENT_TO_SUPERVISOR = 4,
+    WIRE_SUPERVISOR_TO_PROBE = 8,
+    WIRE_PROBE_TO_SUPERVISOR = 16,
+};
+
+enum wire_type { WIRE_STRING, WIRE_INT, WIRE_BOOL, WIRE_OBJECT, WIRE_ARRAY, WIRE_STRINGS, WIRE_UUID };
+
+struct wire_field {
+    const char *name; /* NULL ends a list */
+    enum wire_type type;
+    int required;
+    long long min; /* of an integer; of the length of a string or an array */
+    long long max;
+};
+
+struct wire_method {
+    const char *name;
+    unsigned from; /* wire_from bits */
+    const struct wire_field *fields;
+    unsigned fds_max; /* descriptors it may carry */
+};
+
+/* The row of a method that may travel in direction `from`, or NULL. */
+const struct wire_method *wire_method_find(const char *name, enum wire_from from);
+
+/* Checks the fields of `params` against the row: 0, or ERR_INVALID with one sentence in `reterr_text`.  Unknown fields
+ * are ignored. */
+int wire_method_check(const struct wire_method *m, const json_t *params, char *reterr_text, size_t size);
+
+/* The protocol version that `hello` carries. */
+enum { WIRE_VERSION = 1 };
