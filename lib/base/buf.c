@@ -8,6 +8,7 @@
 
 #include "lib/base/err.h"
 #include "lib/base/mem.h"
+#include "lib/base/utf8.h"
 
 void buf_init(struct buf *b, size_t limit)
 {
@@ -102,6 +103,43 @@ int buf_addf(struct buf *b, const char *fmt, ...)
     int r = buf_vaddf(b, fmt, ap);
     va_end(ap);
     return r;
+}
+
+static int add_json_escape(struct buf *b, char c)
+{
+    switch (c) {
+    case '"':
+        return buf_addstr(b, "\\\"");
+    case '\\':
+        return buf_addstr(b, "\\\\");
+    case '\n':
+        return buf_addstr(b, "\\n");
+    case '\r':
+        return buf_addstr(b, "\\r");
+    case '\t':
+        return buf_addstr(b, "\\t");
+    default:
+        return buf_addf(b, "\\u%04x", (unsigned char)c);
+    }
+}
+
+int buf_add_json_string(struct buf *b, const char *s)
+{
+    int r = buf_addc(b, '"');
+    const char *end = s + strlen(s);
+    for (const char *p = s; r == 0 && p < end;) {
+        const char *plain = p;
+        int len = 1;
+        while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\' &&
+               (len = utf8_char(p, (size_t)(end - p))) > 0)
+            p += len;
+        r = buf_add(b, plain, (size_t)(p - plain));
+        if (r < 0 || p == end)
+            break;
+        r = len <= 0 ? buf_addc(b, '?') : add_json_escape(b, *p);
+        p++;
+    }
+    return r < 0 ? r : buf_addc(b, '"');
 }
 
 void buf_consume(struct buf *b, size_t len)

@@ -38,6 +38,10 @@ int buf_addstr(struct buf *b, const char *s);
 int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 
+/* The text as a JSON string, in its quotes; each byte that is not UTF-8 becomes '?'.  On failure a part may have been
+ * added. */
+int buf_add_json_string(struct buf *b, const char *s);
+
 /* Makes room for `len` more bytes and returns where to write them in `*ret_space`; buf_added() then counts them. */
 int buf_reserve(struct buf *b, size_t len, char **ret_space);
 void buf_added(struct buf *b, size_t len);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -187,6 +188,33 @@ int procfs_listens(pid_t pid, unsigned port)
     size_t count = listening_inodes(pid, "net/tcp", port, inodes, SOCKETS_MAX);
     count += listening_inodes(pid, "net/tcp6", port, inodes + count, SOCKETS_MAX - count);
     return count == 0 ? 0 : holds_socket(pid, inodes, count);
+}
+
+bool procfs_group_listens(pid_t pgid, unsigned port)
+{
+    DIR *dir = opendir("/proc");
+    bool found = false;
+    if (!dir)
+        return false;
+    for (struct dirent *entry; !found && (entry = readdir(dir));) {
+        struct proc_stat st;
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid > 0 && procfs_stat(pid, &st) == 0 && st.pgrp == pgid)
+            found = procfs_listens(pid, port) == 1;
+    }
+    (void)closedir(dir);
+    return found;
+}
+
+bool procfs_same_program(pid_t a, pid_t b)
+{
+    struct stat st_a, st_b;
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", (int)a);
+    if (stat(path, &st_a) < 0)
+        return false;
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", (int)b);
+    return stat(path, &st_b) == 0 && st_a.st_dev == st_b.st_dev && st_a.st_ino == st_b.st_ino;
 }
 
 /* ---- meter --------------------------------------------------------------------------------------------------------- */

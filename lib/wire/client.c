@@ -14,11 +14,10 @@
 #include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "lib/base/uuid.h"
 #include "lib/wire/method.h"
 #include "lib/wire/msg.h"
 
-enum { READ_BYTES = 65536, RETRY_MS = 5000, RETRY_STEP_MS = 20 };
+enum { READ_BYTES = 65536, RETRY_MS = 5000, RETRY_STEP_MS = 20, LIVED_MS = 1000 };
 
 /* ---- connecting ---------------------------------------------------------------------------------------------------- */
 
@@ -182,28 +181,70 @@ static int next_message(struct client *c, client_progress_cb on_progress, void *
 
 /* ---- calling ------------------------------------------------------------------------------------------------------- */
 
-static int wait_answer(struct client *c, const char *id, client_progress_cb on_progress, void *arg,
-                       struct msg *ret_answer)
+static struct client_request *first_unanswered(struct client_request *requests, size_t count)
 {
-    for (;;) {
+    for (size_t i = 0; i < count; i++)
+        if (!requests[i].answered)
+            return &requests[i];
+    return NULL;
+}
+
+/* The unanswered request with this id; a refused hello is the answer to the first. */
+static struct client_request *find_request(struct client_request *requests, size_t count,
+                                           const struct msg *m, const char *id)
+{
+    if (m->kind == MSG_ERROR && str_eq(id, "hello"))
+        return first_unanswered(requests, count);
+    for (size_t i = 0; i < count; i++)
+        if (!requests[i].answered && str_eq(requests[i].id, id))
+            return &requests[i];
+    return NULL;
+}
+
+/* Hands a message to the request that it belongs to; others are skipped. */
+static int take_in(struct client_request *requests, size_t count, struct msg *m)
+{
+    bool progress = m->kind == MSG_NOTIFICATION;
+    const char *id = progress ? json_get_string(m->params, "id", NULL) : m->id;
+    struct client_request *request = find_request(requests, count, m, id);
+    if (!request)
+        return 0;
+    if (progress)
+        return request->on_progress ? request->on_progress(request->arg, m->params) : 0;
+    request->answered = true;
+    request->result = m->kind == MSG_ERROR ? m->error : 0;
+    *request->answer = *m;
+    *m = (struct msg){0};
+    return 0;
+}
+
+static int wait_answers(struct client *c, struct client_request *requests, size_t count)
+{
+    for (struct client_request *first; (first = first_unanswered(requests, count));) {
         AUTOMSG struct msg m = {0};
-        int r = next_message(c, on_progress, arg, &m);
+        int r = next_message(c, first->on_progress, first->arg, &m);
         if (r < 0)
             return r;
-        if (m.kind == MSG_NOTIFICATION) {
-            bool ours = str_eq(json_get_string(m.params, "id", NULL), id);
-            r = ours && on_progress ? on_progress(arg, m.params) : 0;
-            if (r != 0)
-                return r;
-            continue;
-        }
-        if (!str_eq(m.id, id))
-            continue;
-        r = m.kind == MSG_ERROR ? m.error : 0;
-        *ret_answer = m;
-        m = (struct msg){0};
-        return r;
+        r = take_in(requests, count, &m);
+        if (r != 0)
+            return r;
     }
+    return 0;
+}
+
+static int send_unanswered(struct client *c, const struct client_request *requests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (requests[i].answered)
+            continue;
+        AUTOBUF struct buf out = BUF_INIT(LIMIT_CONTROL_LINE);
+        int r = msg_add_request(&out, requests[i].id, requests[i].method, requests[i].params, 0);
+        if (r == 0)
+            r = send_all(c, &out);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 static bool connection_broke(int r)
@@ -218,30 +259,43 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-int client_call(struct client *c, const char *method, json_t *params, client_progress_cb on_progress,
-                void *arg, struct msg *ret_answer)
+int client_call_all(struct client *c, struct client_request *requests, size_t count)
 {
-    char id[UUID_TEXT];
-    uuid_make(id);
-    *ret_answer = (struct msg){0};
-    AUTOBUF struct buf out = BUF_INIT(LIMIT_CONTROL_LINE);
-    int r = msg_add_request(&out, id, method, params, 0);
-    if (r < 0)
-        return r;
+    for (size_t i = 0; i < count; i++) {
+        uuid_make(requests[i].id);
+        *requests[i].answer = (struct msg){0};
+        requests[i].answered = false;
+    }
     int64_t give_up = now_ms() + c->retry_ms;
-    r = c->fd < 0 ? reconnect(c) : 0;
+    int r = c->fd < 0 ? reconnect(c) : 0;
     for (;;) {
+        int64_t began = now_ms();
         if (r == 0)
-            r = send_all(c, &out);
-        if (r == 0)
+            r = send_unanswered(c, requests, count);
+        /* A peer that refused and closed has said why: it lies in our socket. */
+        if (r == 0 || r == -EPIPE)
+            r = wait_answers(c, requests, count);
+        if (r == 0 || !connection_broke(r))
+            return r;
+        if (now_ms() - began > LIVED_MS)
             give_up = now_ms() + c->retry_ms;
-        if (r == 0)
-            r = wait_answer(c, id, on_progress, arg, ret_answer);
-        if (ret_answer->root || !connection_broke(r) || now_ms() >= give_up)
+        if (now_ms() >= give_up)
             return r;
         (void)poll(NULL, 0, RETRY_STEP_MS);
         r = reconnect(c);
     }
+}
+
+int client_call(struct client *c, const char *method, json_t *params, client_progress_cb on_progress,
+                void *arg, struct msg *ret_answer)
+{
+    struct client_request request = {.method = method,
+                                     .params = params,
+                                     .on_progress = on_progress,
+                                     .arg = arg,
+                                     .answer = ret_answer};
+    int r = client_call_all(c, &request, 1);
+    return r < 0 ? r : request.result;
 }
 
 int client_send(struct client *c, const char *method, json_t *params)

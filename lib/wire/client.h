@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/uuid.h"
 
 struct msg;
 
@@ -18,21 +19,39 @@ struct client {
     struct buf in;
     int in_fds[4];
     unsigned in_fd_count;
-    int retry_ms;  /* how long a broken connection is tried again; default 5000 */
+    int retry_ms;  /* how long a broken connection is tried again; default 5000.  Counts anew only when a connection has
+                    * lived for a second: a server that accepts and closes at once is given up too */
 };
 
 /* Progress of a call; `params` is borrowed.  Also called with NULL whenever poll() was interrupted by a signal, so that a
- * Ctrl-C can be acted on: a non-zero return ends the call with that value (negative). */
+ * Ctrl-C can be acted on: a non-zero return ends the call with that value (negative).  Of several calls in flight only the
+ * first that is unanswered hears of an interruption. */
 typedef int (*client_progress_cb)(void *arg, const json_t *params);
 
 /* Connects and exchanges `hello`.  -ENOENT and -ECONNREFUSED mean that no supervisor runs. */
 int client_open(struct client *c, const char *socket_path);
 void client_close(struct client *c);
 
-/* One request and its answer.  On success `*ret_answer` is the result (the caller clears it: it may hold descriptors); when
+/* One request and its answer.  A refused `hello` counts as the answer.  On success `*ret_answer` is the result (the caller clears it: it may hold descriptors); when
  * the supervisor answers with an error, its code is returned and `*ret_answer` holds its sentence (error_text) too. */
 int client_call(struct client *c, const char *method, json_t *params, client_progress_cb on_progress,
                 void *arg, struct msg *ret_answer);
+
+/* One of several calls in flight on one connection. */
+struct client_request {
+    const char *method;
+    json_t *params; /* borrowed */
+    client_progress_cb on_progress;
+    void *arg;
+    /* filled in; `answer` is cleared by the caller */
+    struct msg *answer; /* the caller's storage */
+    int result;         /* 0, or the error's code */
+    bool answered;
+    char id[UUID_TEXT];
+};
+
+/* Sends them all and waits until all are answered: 0, or why that cannot be (then some may be answered nevertheless). */
+int client_call_all(struct client *c, struct client_request *requests, size_t count);
 
 /* Sends a request without waiting for its answer (capture.stop while capture.start runs); answers to it are skipped. */
 int client_send(struct client *c, const char *method, json_t *params);

@@ -1,0 +1,216 @@
+#include "ecosystem/read_apps.h"
+
+#include <string.h>
+
+#include "ecosystem/config_error.h"
+#include "ecosystem/ecosystem.h"
+#include "ecosystem/node.h"
+#include "ecosystem/option_set.h"
+#include "ecosystem/options.h"
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/limits.h"
+#include "lib/base/str.h"
+
+/* One app while it is read. */
+struct app_reader {
+    struct ecosystem *eco;
+    struct app_spec *spec;
+    const struct node *object;
+    const char *label; /* what messages call the app; NULL when it has no name yet */
+    struct config_error *error;
+};
+
+static const char env_prefix[] = "env_";
+
+/* The member of `object` that gives option `o`: of several names for it, the most direct one. */
+static const struct node *member_for(const struct node *object, const struct option *o)
+{
+    const struct node *best = NULL;
+    unsigned best_rank = 0;
+    for (const struct node *n = object->first; n; n = n->next) {
+        unsigned rank;
+        if (option_find(n->key, &rank) != o || (best && rank >= best_rank))
+            continue;
+        best = n;
+        best_rank = rank;
+    }
+    return best;
+}
+
+static bool is_env_block(const char *key)
+{
+    return str_starts(key, env_prefix) && key[strlen(env_prefix)];
+}
+
+static bool is_harmless(const struct ignored_key *ignored, const struct node *value)
+{
+    if (!ignored->harmless)
+        return false;
+    if (value->kind == NODE_BOOL)
+        return str_eq(ignored->harmless, value->truth ? "true" : "false");
+    return str_eq(ignored->harmless, value->text);
+}
+
+static void warn_unknown(struct app_reader *rd, const struct node *member)
+{
+    struct ecosystem *eco = rd->eco;
+    const struct ignored_key *ignored = ignored_key_find(member->key);
+    if (ignored && is_harmless(ignored, member))
+        return;
+    if (ignored && ignored->foreign) {
+        ecosystem_warn(eco, member->key_line, rd->label, "key \"%s\" has no meaning here, ignored",
+                       member->key);
+        return;
+    }
+    if (ignored) {
+        ecosystem_warn(eco, member->key_line, rd->label, "key \"%s\" is not supported yet, ignored",
+                       member->key);
+        return;
+    }
+    bool hint = eco->warnings_total < ECOSYSTEM_WARNINGS;
+    const char *nearest = hint ? option_nearest(member->key) : NULL;
+    ecosystem_warn(eco, member->key_line, rd->label, "unknown key \"%s\", ignored%s%s%s",
+                   member->key, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                   nearest ? "\"?" : "");
+}
+
+static int read_member(struct app_reader *rd, const struct node *member)
+{
+    const struct option *o = option_find(member->key, NULL);
+    if (!o && is_env_block(member->key) && !ignored_key_find(member->key)) {
+        struct env_block *block = app_spec_env_block(rd->spec, member->key + strlen(env_prefix));
+        return option_read_env(member->key, member, &block->env, rd->error);
+    }
+    if (!o) {
+        warn_unknown(rd, member);
+        return 0;
+    }
+    const struct node *counts = member_for(rd->object, o);
+    if (counts == member)
+        return option_set(o, rd->spec, member, rd->error);
+    ecosystem_warn(rd->eco, member->key_line, rd->label,
+                   "key \"%s\" is ignored, \"%s\" says the same", member->key, counts->key);
+    return 0;
+}
+
+static const char *string_of(const struct node *object, const char *key)
+{
+    const struct node *member = member_for(object, option_find(key, NULL));
+    return member && member->kind == NODE_STRING ? member->text : NULL;
+}
+
+static size_t child_count(const struct node *n)
+{
+    size_t count = 0;
+    for (const struct node *child = n->first; child; child = child->next)
+        count++;
+    return count;
+}
+
+static int read_members(struct app_reader *rd)
+{
+    if (child_count(rd->object) > LIMIT_LIST)
+        return config_error_set(rd->error, ERR_INVALID, rd->object->line, NULL,
+                                "has more than %u keys", LIMIT_LIST);
+    for (const struct node *member = rd->object->first; member; member = member->next) {
+        int r = read_member(rd, member);
+        if (r < 0)
+            return r;
+    }
+    if (!rd->spec->script)
+        return config_error_set(rd->error, ERR_INVALID, rd->object->line, "script",
+                                "missing; every app needs one");
+    if (rd->spec->node_args.count && str_eq(rd->spec->interpreter, "none"))
+        ecosystem_warn(rd->eco, rd->object->line, rd->label,
+                       "key \"node_args\" is without effect, because the interpreter is \"none\"");
+    return 0;
+}
+
+static int read_app(struct ecosystem *eco, const struct node *object, struct config_error *reterr)
+{
+    char found[NODE_FOUND_TEXT];
+    if (object->kind != NODE_OBJECT)
+        return config_error_set(reterr, ERR_INVALID, object->line, NULL,
+                                "expected an app object, found %s", node_found(object, found));
+    if (eco->count == LIMIT_APPS)
+        return config_error_set(reterr, ERR_INVALID, object->line, NULL,
+                                "more than %u apps in one file", LIMIT_APPS);
+    const char *name = string_of(object, "name"), *script = string_of(object, "script");
+    AUTOFREE char *derived = script ? app_name_from_script(script, strpbrk(script, " \t")) : NULL;
+    struct app_reader rd = {
+        .eco = eco, .spec = ecosystem_add(eco), .object = object, .error = reterr};
+    rd.label = name ? name : derived;
+    rd.spec->line = object->line;
+    int r = read_members(&rd);
+    if (r < 0)
+        config_error_place(reterr, NULL, rd.label);
+    return r;
+}
+
+static int read_list(struct ecosystem *eco, const struct node *list, const char *key,
+                     struct config_error *reterr)
+{
+    if (!list->first)
+        return config_error_set(reterr, ERR_INVALID, list->line, key, "the list of apps is empty");
+    for (const struct node *app = list->first; app; app = app->next) {
+        int r = read_app(eco, app, reterr);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int read_app_or_list(struct ecosystem *eco, const struct node *apps,
+                            struct config_error *reterr)
+{
+    char found[NODE_FOUND_TEXT];
+    if (apps->kind == NODE_LIST)
+        return read_list(eco, apps, apps->key, reterr);
+    if (apps->kind == NODE_OBJECT)
+        return read_app(eco, apps, reterr);
+    return config_error_set(reterr, ERR_INVALID, apps->line, apps->key,
+                            "expected a list of apps, found %s", node_found(apps, found));
+}
+
+/* {"apps": …}: `apps` is that member. */
+static int read_container(struct ecosystem *eco, const struct node *root, const struct node *apps,
+                          struct config_error *reterr)
+{
+    static const char *const names[] = {"apps", "deploy"};
+    for (const struct node *member = root->first; member; member = member->next) {
+        if (member == apps || str_eq(member->key, "deploy"))
+            continue;
+        if (str_eq(member->key, "pm2"))
+            return config_error_set(reterr, ERR_INVALID, member->key_line, member->key,
+                                    "says the same as \"apps\" on line %u; keep one of them",
+                                    apps->key_line);
+        const char *nearest = str_nearest(member->key, names, ARRAY_SIZE(names));
+        ecosystem_warn(eco, member->key_line, NULL,
+                       "unknown key \"%s\" beside \"%s\", ignored%s%s%s", member->key, apps->key,
+                       nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                       nearest ? "\"?" : "");
+    }
+    return read_app_or_list(eco, apps, reterr);
+}
+
+int read_apps(struct ecosystem *eco, const struct node *root, struct config_error *reterr)
+{
+    char found[NODE_FOUND_TEXT];
+    if (root->kind == NODE_LIST)
+        return read_list(eco, root, NULL, reterr);
+    if (root->kind != NODE_OBJECT)
+        return config_error_set(reterr, ERR_INVALID, root->line, NULL,
+                                "expected an object with \"apps\" or a list of apps, found %s",
+                                node_found(root, found));
+    const struct node *apps = node_get(root, "apps");
+    if (!apps)
+        apps = node_get(root, "pm2");
+    if (apps)
+        return read_container(eco, root, apps, reterr);
+    if (member_for(root, option_find("script", NULL)))
+        return read_app(eco, root, reterr);
+    return config_error_set(reterr, ERR_INVALID, root->line, NULL,
+                            "there is neither \"apps\" nor \"script\" in it; "
+                            "write {\"apps\": [{\"name\": …, \"script\": …}]}");
+}

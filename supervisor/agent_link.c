@@ -1,0 +1,328 @@
+#include "supervisor/agent_link.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/path.h"
+#include "lib/base/spawn.h"
+#include "lib/base/str.h"
+#include "lib/base/uuid.h"
+#include "lib/wire/method.h"
+#include "lib/wire/msg.h"
+#include "supervisor/captures.h"
+#include "supervisor/control.h"
+#include "supervisor/supervisor.h"
+
+enum {
+    BACKOFF_MIN_MS = 20,
+    BACKOFF_MAX_MS = 5000,
+    STABLE_MS = 10000,      /* an agent that lived this long starts the back-off anew */
+    PATIENCE_MS = 15000,    /* a request is refused when there has been no agent for so long */
+    RELAYS_MAX = 1000,
+    END_MS = 3000,
+};
+
+struct relay {
+    struct list link;
+    struct peer *peer; /* NULL: gone */
+    char *peer_id;
+    char id[UUID_TEXT]; /* ours, towards the agent */
+    char *method;
+    json_t *params;
+};
+
+/* The steps, in the order in which they run. */
+static int spawn_agent(struct agent_link *a);
+static void on_msg(struct conn *c, struct msg *m);
+static void on_conn_closed(struct conn *c, int reason);
+static void on_exited(void *arg, struct exit_status status);
+static void try_later(struct agent_link *a);
+static void on_timer(uv_timer_t *timer);
+
+static int64_t now_ms(const struct agent_link *a)
+{
+    return (int64_t)uv_now(&a->sup->loop);
+}
+
+void agent_link_init(struct agent_link *a, struct supervisor *sup)
+{
+    *a = (struct agent_link){.sup = sup, .backoff_ms = BACKOFF_MIN_MS};
+    list_init(&a->relays);
+    (void)uv_timer_init(&sup->loop, &a->timer);
+    a->timer.data = a;
+}
+
+/* ---- starting and restarting --------------------------------------------------------------------------------------- */
+
+void agent_link_start(struct agent_link *a)
+{
+    a->started_ms = now_ms(a);
+    int r = spawn_agent(a);
+    if (r < 0) {
+        log_err(r, "the agent cannot be started");
+        try_later(a);
+    }
+}
+
+static int spawn_agent(struct agent_link *a)
+{
+    int pair[2], pidfd;
+    pid_t pid;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    AUTOFREE char *file = path_sibling("proctor-agent");
+    char *argv[] = {(char *)"proctor-agent", (char *)"--home", a->sup->home, NULL};
+    AUTOSTRLIST struct strlist env = {0};
+    supervisor_child_environment(&env);
+    const struct spawn s = {.file = file, .argv = argv, .envp = env.items, .cwd = "/",
+                            .fds = {-1, -1, STDERR_FILENO, pair[1]}, .fd_count = 4, .new_session = true};
+    enum spawn_step step;
+    int r = spawn_start(&s, &pid, &pidfd, &step);
+    (void)close(pair[1]);
+    if (r < 0) {
+        (void)close(pair[0]);
+        return r;
+    }
+    a->process = process_watch(&a->sup->loop, pid, pidfd, NULL, on_exited, a);
+    a->conn_open = conn_open(&a->conn, &a->sup->loop, pair[0], on_msg, on_conn_closed, a) == 0;
+    if (!a->conn_open)
+        (void)process_signal(a->process, SIGKILL);
+    log_info("agent started, pid %d", (int)pid);
+    return 0;
+}
+
+static void on_conn_closed(struct conn *c, int reason)
+{
+    struct agent_link *a = c->arg;
+    a->conn_open = a->greeted = false;
+    /* An agent that closed its only connection, or broke it, is of no use any more. */
+    if (a->process)
+        (void)process_signal(a->process, SIGTERM);
+    else
+        try_later(a);
+}
+
+static void on_exited(void *arg, struct exit_status status)
+{
+    struct agent_link *a = arg;
+    a->process = NULL;
+    if (!a->ending)
+        log_warn(0, "agent: ended with %s %d, starting another", status.by_signal ? "signal" : "code",
+                 status.code);
+    if (a->conn_open)
+        conn_close(&a->conn);
+    else
+        try_later(a);
+}
+
+static void try_later(struct agent_link *a)
+{
+    if (a->ending) {
+        supervisor_agent_gone(a->sup);
+        return;
+    }
+    if (a->down_since_ms == 0)
+        a->down_since_ms = now_ms(a);
+    if (now_ms(a) - a->started_ms > STABLE_MS)
+        a->backoff_ms = BACKOFF_MIN_MS;
+    (void)uv_timer_start(&a->timer, on_timer, a->backoff_ms, 0);
+    a->backoff_ms = a->backoff_ms * 2 < BACKOFF_MAX_MS ? a->backoff_ms * 2 : BACKOFF_MAX_MS;
+}
+
+static void relay_free(struct relay *relay)
+{
+    list_remove(&relay->link);
+    free(relay->peer_id);
+    free(relay->method);
+    json_decref(relay->params);
+    free(relay);
+}
+
+static void fail_relays(struct agent_link *a)
+{
+    struct relay *relay;
+    LIST_EACH(relay, &a->relays) {
+        if (relay->peer)
+            peer_error(relay->peer, relay->peer_id, ERR_AGENT_GONE,
+                       "the agent does not start; see proctor.log");
+        relay_free(relay);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct agent_link *a = timer->data;
+    if (a->ending) {
+        if (a->process)
+            (void)process_signal(a->process, SIGKILL);
+        return;
+    }
+    if (a->down_since_ms && now_ms(a) - a->down_since_ms > PATIENCE_MS)
+        fail_relays(a);
+    agent_link_start(a);
+}
+
+void agent_link_end(struct agent_link *a)
+{
+    a->ending = true;
+    fail_relays(a);
+    (void)uv_timer_stop(&a->timer);
+    if (!a->process)
+        return;
+    (void)process_signal(a->process, SIGTERM);
+    (void)uv_timer_start(&a->timer, on_timer, END_MS, 0);
+}
+
+bool agent_link_gone(const struct agent_link *a)
+{
+    return !a->process && !a->conn_open;
+}
+
+pid_t agent_link_pid(const struct agent_link *a)
+{
+    return a->process ? a->process->pid : 0;
+}
+
+/* ---- messages ------------------------------------------------------------------------------------------------------ */
+
+static void send_relay(struct agent_link *a, const struct relay *relay)
+{
+    (void)conn_request(&a->conn, relay->id, relay->method, relay->params, -1);
+}
+
+static void on_hello(struct agent_link *a, const struct msg *m)
+{
+    struct relay *relay;
+    AUTOJSON json_t *answer = json_object();
+    json_set_int(answer, "version", WIRE_VERSION);
+    (void)conn_result(&a->conn, m->id, answer, -1);
+    a->greeted = true;
+    a->down_since_ms = 0;
+    LIST_EACH(relay, &a->relays)
+        send_relay(a, relay);
+}
+
+static void on_request(struct agent_link *a, struct msg *m)
+{
+    struct captures *cs = &a->sup->captures;
+    const char *id = json_get_string(m->params, "id", "");
+    int r;
+    if (str_eq(m->method, "probe.start")) {
+        captures_start(cs, m->id, m->params, msg_take_fd(m));
+        return;
+    }
+    if (str_eq(m->method, "probe.stop"))
+        r = captures_stop(cs, id);
+    else if (str_eq(m->method, "probe.cancel"))
+        r = captures_cancel(cs, id);
+    else
+        r = captures_ack(cs, id);
+    if (r < 0)
+        (void)conn_error(&a->conn, m->id, r, "no such capture runs", NULL);
+    else
+        (void)conn_result(&a->conn, m->id, NULL, -1);
+}
+
+static struct relay *find_relay(struct agent_link *a, const char *id)
+{
+    struct relay *relay;
+    LIST_EACH(relay, &a->relays)
+        if (str_eq(relay->id, id))
+            return relay;
+    return NULL;
+}
+
+static void on_answer(struct agent_link *a, struct msg *m)
+{
+    struct relay *relay = find_relay(a, m->id);
+    if (!relay)
+        return;
+    if (relay->peer && m->kind == MSG_RESULT)
+        peer_result(relay->peer, relay->peer_id, m->result, msg_take_fd(m));
+    else if (relay->peer)
+        peer_error(relay->peer, relay->peer_id, m->error, m->error_text);
+    relay_free(relay);
+}
+
+static void on_progress(struct agent_link *a, const struct msg *m)
+{
+    struct relay *relay = find_relay(a, json_get_string(m->params, "id", ""));
+    if (relay && relay->peer)
+        peer_progress(relay->peer, relay->peer_id, m->params);
+}
+
+static void on_msg(struct conn *c, struct msg *m)
+{
+    struct agent_link *a = c->arg;
+    if (!m->method) {
+        on_answer(a, m);
+        return;
+    }
+    char text[200];
+    const struct wire_method *method = wire_method_find(m->method, WIRE_AGENT_TO_SUPERVISOR);
+    bool hello = str_eq(m->method, "hello");
+    if (!method || (!hello && !a->greeted) ||
+        wire_method_check(method, m->params, text, sizeof text) < 0) {
+        log_err(ERR_PROTOCOL, "agent: message %s", m->method);
+        conn_close(c);
+        return;
+    }
+    if (hello)
+        on_hello(a, m);
+    else if (m->kind == MSG_NOTIFICATION)
+        on_progress(a, m);
+    else
+        on_request(a, m);
+}
+
+void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_id, const char *method,
+                      json_t *params)
+{
+    if (list_count(&a->relays) >= RELAYS_MAX) {
+        peer_error(peer, peer_id, ERR_BUSY, "too many requests about captures wait for an answer");
+        return;
+    }
+    struct relay *relay = xcalloc(1, sizeof *relay);
+    relay->peer = peer;
+    relay->peer_id = xstrdup(peer_id);
+    relay->method = xstrdup(method);
+    relay->params = json_incref(params);
+    uuid_make(relay->id);
+    list_add(&a->relays, &relay->link, relay);
+    if (a->greeted)
+        send_relay(a, relay);
+}
+
+void agent_link_forget_peer(struct agent_link *a, struct peer *peer)
+{
+    struct relay *relay;
+    LIST_EACH(relay, &a->relays)
+        if (relay->peer == peer)
+            relay->peer = NULL;
+}
+
+void agent_link_progress(struct agent_link *a, const char *id, json_t *params)
+{
+    if (a->greeted)
+        (void)conn_progress(&a->conn, id, params);
+}
+
+void agent_link_result(struct agent_link *a, const char *id, json_t *result)
+{
+    if (a->greeted)
+        (void)conn_result(&a->conn, id, result, -1);
+}
+
+void agent_link_error(struct agent_link *a, const char *id, int error, const char *text)
+{
+    if (a->greeted)
+        (void)conn_error(&a->conn, id, error, text, NULL);
+}

@@ -1,0 +1,49 @@
+/* agent_link.h -- the agent: started, restarted with back-off, spoken to over a socketpair.
+ *
+ * CLI requests about captures are handed to it unchanged ("relayed"); one that is under way when the agent dies is sent again
+ * to the next agent, which knows the capture by its id. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "lib/base/list.h"
+#include "lib/wire/conn.h"
+#include "supervisor/process.h"
+
+struct peer;
+struct supervisor;
+
+struct agent_link {
+    struct supervisor *sup;
+    struct conn conn;
+    bool conn_open;
+    bool greeted;              /* hello was exchanged: messages may be sent */
+    struct process *process;
+    uv_timer_t timer;          /* restart back-off, and how long requests wait for an agent */
+    int64_t started_ms;
+    int64_t down_since_ms;
+    unsigned backoff_ms;
+    bool ending;
+    struct list relays;
+};
+
+void agent_link_init(struct agent_link *a, struct supervisor *sup);
+void agent_link_start(struct agent_link *a);
+
+/* Ends the agent (it finishes what it writes); agent_link_gone() says when it has. */
+void agent_link_end(struct agent_link *a);
+bool agent_link_gone(const struct agent_link *a);
+pid_t agent_link_pid(const struct agent_link *a);
+
+/* Hands a request of `peer` on; the answer goes back under the peer's own id. */
+void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_id, const char *method,
+                      json_t *params);
+/* The peer is gone: answers for it are dropped. */
+void agent_link_forget_peer(struct agent_link *a, struct peer *peer);
+
+/* Answers to the agent's own requests; nothing happens when it is not there (it asks again). */
+void agent_link_progress(struct agent_link *a, const char *id, json_t *params);
+void agent_link_result(struct agent_link *a, const char *id, json_t *result);
+void agent_link_error(struct agent_link *a, const char *id, int error, const char *text);

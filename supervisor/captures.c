@@ -1,0 +1,493 @@
+#include "supervisor/captures.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/mem.h"
+#include "lib/base/procfs.h"
+#include "lib/base/uuid.h"
+#include "supervisor/agent_link.h"
+#include "supervisor/app.h"
+#include "supervisor/inspector.h"
+#include "supervisor/instance.h"
+#include "supervisor/launch.h"
+#include "supervisor/node_flags.h"
+#include "supervisor/policy.h"
+#include "supervisor/probe.h"
+#include "supervisor/supervisor.h"
+
+enum {
+    LET_GO_MS = 2000,        /* an exiting app is held no longer than this */
+    PROBE_GRACE_MS = 25000,  /* past its duration, a probe that has not ended by itself is killed */
+    CLOSER_MS = 5000,
+    CANCEL_MS = 6000,
+    KEPT_MAX = 256,          /* answers that no agent acknowledged; the oldest are dropped */
+};
+
+struct capture {
+    struct list link;
+    struct captures *owner;
+    char id[UUID_TEXT];
+    char *request_id;          /* the agent's: where progress and answer go */
+    json_t *params;
+    struct instance *instance; /* NULL when the instance was freed */
+    pid_t pid;
+    int out_fd;
+    struct probe *probe;
+    char phase[16];
+    bool stop_wanted;
+    bool cancel_wanted;
+    bool holds;                /* the instance's stop waits for us */
+    bool closing_only;         /* the present probe only closes a port that another one left */
+    json_t *answer;            /* set at the end; kept until acknowledged */
+    bool ended;
+    int error;                 /* the answer is this error when it is negative */
+    char *error_text;
+};
+
+/* The steps, in the order in which they run. */
+static int resolve(struct capture *c, char *reterr_text, size_t size);
+static void on_opened(void *arg, int r, const char *text);
+static void start_probe(struct capture *c, bool closing_only);
+static void on_phase(void *arg, const char *phase);
+static void on_probe_done(void *arg, const json_t *end);
+static void on_closer_done(struct capture *c);
+static void on_checked(void *arg, bool left_open);
+static void release(struct capture *c);
+static void send_answer(struct capture *c);
+
+/* ---- the list ------------------------------------------------------------------------------------------------------ */
+
+void captures_init(struct captures *cs, struct supervisor *sup)
+{
+    cs->sup = sup;
+    list_init(&cs->all);
+}
+
+static void capture_free(struct capture *c)
+{
+    list_remove(&c->link);
+    if (c->out_fd >= 0)
+        (void)close(c->out_fd);
+    free(c->request_id);
+    free(c->error_text);
+    json_decref(c->params);
+    json_decref(c->answer);
+    free(c);
+}
+
+void captures_clear(struct captures *cs)
+{
+    struct capture *c;
+    LIST_EACH(c, &cs->all)
+        capture_free(c);
+}
+
+bool captures_running(const struct captures *cs)
+{
+    struct capture *c;
+    LIST_EACH(c, &cs->all)
+        if (!c->ended)
+            return true;
+    return false;
+}
+
+static struct capture *find(const struct captures *cs, const char *id)
+{
+    struct capture *c;
+    LIST_EACH(c, &cs->all)
+        if (str_eq(c->id, id))
+            return c;
+    return NULL;
+}
+
+static void drop_oldest_ended(struct captures *cs)
+{
+    struct capture *c;
+    size_t count = list_count(&cs->all);
+    LIST_EACH(c, &cs->all)
+        if (count > KEPT_MAX && c->ended) {
+            capture_free(c);
+            count--;
+        }
+}
+
+void captures_forget_instance(struct captures *cs, struct instance *in)
+{
+    struct capture *c;
+    LIST_EACH(c, &cs->all)
+        if (c->instance == in)
+            c->instance = NULL;
+}
+
+/* ---- may it be ----------------------------------------------------------------------------------------------------- */
+
+/* The process to look into: the instance's own, or a child of it that runs the same program. */
+static int choose_pid(struct capture *c, struct instance *in, char *text, size_t size)
+{
+    pid_t own = instance_pid(in);
+    c->pid = (pid_t)json_get_int(c->params, "pid", own);
+    if (c->pid == own)
+        return 0;
+    if (!procfs_descends(c->pid, own))
+        (void)snprintf(text, size, "process %d is not a child of %s", (int)c->pid, instance_name(in));
+    else if (!procfs_same_program(c->pid, own))
+        (void)snprintf(text, size, "process %d does not run the same Node.js program as %s", (int)c->pid,
+                       instance_name(in));
+    else
+        return 0;
+    return ERR_NOT_FOUND;
+}
+
+static int check_instance(struct capture *c, struct instance *in, char *text, size_t size)
+{
+    int error;
+    struct supervisor *sup = c->owner->sup;
+    const struct app_spec *spec = &in->app->spec;
+    int r = policy_check(&sup->policy, json_get_string(c->params, "kind", ""), spec->name,
+                         json_get_int(c->params, "duration_ms", 0), in->runtime.major, text, size);
+    if (r < 0)
+        return r;
+    if (!in->process || in->state == INSTANCE_STOPPING) {
+        (void)snprintf(text, size, "%s is %s", instance_name(in), instance_state_word(in->state));
+        return ERR_NOT_RUNNING;
+    }
+    AUTOSTRLIST struct strlist env = {0};
+    enum inspector_flags next_flags; /* what the next start would get; the process has in->flags */
+    bool next_opens;
+    launch_environment(in, &env, &next_flags, &next_opens);
+    const char *refusal = node_flags_refusal(&in->runtime, spec, &env, &error);
+    if (!refusal && in->flags == FLAGS_NONE) {
+        error = ERR_UNSUPPORTED;
+        refusal = "the process was started without the options that make profiling safe; reload the app";
+    }
+    if (refusal) {
+        (void)snprintf(text, size, "%s: %s", instance_name(in), refusal);
+        return error;
+    }
+    if (in->capture) {
+        (void)snprintf(text, size, "%s is being captured already (%s)", instance_name(in), in->capture->id);
+        return ERR_BUSY;
+    }
+    return choose_pid(c, in, text, size);
+}
+
+static int resolve(struct capture *c, char *reterr_text, size_t size)
+{
+    struct supervisor *sup = c->owner->sup;
+    const char *name = json_get_string(c->params, "app", "");
+    unsigned number = (unsigned)json_get_int(c->params, "instance", 0);
+    struct app *app = supervisor_app(sup, name);
+    struct instance *in = app ? app_instance(app, number) : NULL;
+    if (!in) {
+        (void)snprintf(reterr_text, size, app ? "%s has no instance %u" : "there is no app %s", name, number);
+        return ERR_NOT_FOUND;
+    }
+    int r = check_instance(c, in, reterr_text, size);
+    if (r == 0)
+        c->instance = in;
+    return r;
+}
+
+/* ---- starting ------------------------------------------------------------------------------------------------------ */
+
+static void progress(struct capture *c, const char *phase)
+{
+    AUTOJSON json_t *params = json_object();
+    (void)snprintf(c->phase, sizeof c->phase, "%s", phase);
+    json_set_string(params, "phase", phase);
+    json_set_int(params, "at_ms", loop_wall_ms());
+    json_set_int(params, "pid", c->pid);
+    if (c->instance) {
+        char version[32];
+        const struct runtime_version *v = &c->instance->runtime;
+        (void)snprintf(version, sizeof version, "%d.%d.%d", v->major, v->minor, v->patch);
+        json_set_string(params, "node_version", version);
+    }
+    agent_link_progress(&c->owner->sup->agent, c->request_id, params);
+}
+
+/* The id is known: the agent was restarted and asks again. */
+static void attach_again(struct capture *c, const char *request_id, int out_fd)
+{
+    if (out_fd >= 0)
+        (void)close(out_fd);
+    free(c->request_id);
+    c->request_id = xstrdup(request_id);
+    if (c->ended)
+        send_answer(c);
+    else
+        progress(c, c->phase);
+}
+
+void captures_start(struct captures *cs, const char *request_id, const json_t *params, int out_fd)
+{
+    const char *id = json_get_string(params, "id", "");
+    struct capture *c = find(cs, id);
+    if (c) {
+        attach_again(c, request_id, out_fd);
+        return;
+    }
+    if (out_fd < 0) {
+        agent_link_error(&cs->sup->agent, request_id, ERR_NOT_FOUND, "no such capture runs");
+        return;
+    }
+    char text[400];
+    c = xcalloc(1, sizeof *c);
+    c->owner = cs;
+    c->out_fd = out_fd;
+    c->params = json_deep_copy(params);
+    c->request_id = xstrdup(request_id);
+    (void)snprintf(c->id, sizeof c->id, "%s", id);
+    list_add(&cs->all, &c->link, c);
+    int r = resolve(c, text, sizeof text);
+    if (r < 0) {
+        log_info("capture %s: refused: %s", c->id, text);
+        agent_link_error(&cs->sup->agent, request_id, r, text);
+        capture_free(c);
+        return;
+    }
+    drop_oldest_ended(cs);
+    c->instance->capture = c;
+    log_info("capture %s: %s of %s, pid %d", c->id, json_get_string(params, "kind", ""),
+             instance_name(c->instance), (int)c->pid);
+    progress(c, "open");
+    inspector_open(&c->instance->inspector, c->pid, on_opened, c);
+}
+
+/* Ends the capture before or without a probe's own word. */
+static void end_with(struct capture *c, const char *state, int error, const char *text)
+{
+    json_decref(c->answer);
+    c->answer = json_object();
+    json_set_string(c->answer, "state", state);
+    json_set_string(c->answer, "phase", c->phase);
+    if (error < 0) {
+        json_set_string(c->answer, "error", err_name(error));
+        json_set_string(c->answer, "message", text ? text : err_str(error));
+    }
+}
+
+static void on_opened(void *arg, int r, const char *text)
+{
+    struct capture *c = arg;
+    if (r < 0) {
+        end_with(c, "failed", r, text);
+        release(c);
+        send_answer(c);
+        return;
+    }
+    start_probe(c, c->cancel_wanted);
+}
+
+static json_t *begin_message(struct capture *c, bool closing_only)
+{
+    struct inspector *i = &c->instance->inspector;
+    const char *kind = closing_only ? "close" : json_get_string(c->params, "kind", "");
+    json_t *begin = json_object();
+    json_set_string(begin, "kind", kind);
+    json_set_int(begin, "pid", c->pid);
+    json_set_int(begin, "port", i->port);
+    json_set_string(begin, "path", i->path);
+    json_set_int(begin, "node_major", c->instance->runtime.major);
+    json_set_bool(begin, "close", i->ours);
+    static const char *const numbers[] = {"duration_ms", "interval_us", "interval_bytes"};
+    for (size_t n = 0; n < ARRAY_SIZE(numbers); n++)
+        if (json_object_get(c->params, numbers[n]))
+            json_set_int(begin, numbers[n], json_get_int(c->params, numbers[n], 0));
+    if (!json_object_get(begin, "duration_ms"))
+        json_set_int(begin, "duration_ms", c->owner->sup->policy.max_duration_ms);
+    return begin;
+}
+
+static void start_probe(struct capture *c, bool closing_only)
+{
+    AUTOJSON json_t *begin = begin_message(c, closing_only);
+    c->closing_only = closing_only;
+    inspector_client(&c->instance->inspector);
+    int r = probe_start(c->owner->sup, c->pid, begin, c->out_fd, on_phase, on_probe_done, c, &c->probe);
+    if (r < 0) {
+        end_with(c, "failed", r, "the probe could not be started");
+        inspector_check(&c->instance->inspector, on_checked, c);
+        return;
+    }
+    uint64_t limit_ms = (uint64_t)json_get_int(begin, "duration_ms", 0) + PROBE_GRACE_MS;
+    probe_limit(c->probe, closing_only ? CLOSER_MS : limit_ms);
+    if (closing_only && !c->answer)
+        end_with(c, "cancelled", 0, NULL);
+    else if (c->stop_wanted && !closing_only)
+        probe_stop(c->probe, "requested");
+}
+
+static void on_phase(void *arg, const char *phase)
+{
+    struct capture *c = arg;
+    if (!c->closing_only)
+        progress(c, phase);
+}
+
+/* ---- ending -------------------------------------------------------------------------------------------------------- */
+
+/* Nobody is left to close the port that this capture has opened. */
+static bool needs_closer(const struct capture *c)
+{
+    const struct instance *in = c->instance;
+    return in && !c->holds && in->inspector.ours && in->inspector.pid == c->pid &&
+           procfs_listens(c->pid, in->inspector.port) == 1;
+}
+
+static void on_probe_done(void *arg, const json_t *end)
+{
+    struct capture *c = arg;
+    c->probe = NULL;
+    if (c->closing_only) {
+        on_closer_done(c);
+        return;
+    }
+    if (end) {
+        json_decref(c->answer);
+        c->answer = json_deep_copy(end);
+    } else if (c->cancel_wanted) {
+        end_with(c, "cancelled", 0, NULL);
+    } else {
+        end_with(c, "failed", ERR_PROBE_GONE, "the probe was killed or crashed; the app goes on");
+    }
+    if (!end && needs_closer(c)) {
+        start_probe(c, true);
+        return;
+    }
+    on_closer_done(c);
+}
+
+static void on_closer_done(struct capture *c)
+{
+    if (c->instance && !c->holds)
+        inspector_check(&c->instance->inspector, on_checked, c);
+    else
+        on_checked(c, false);
+}
+
+static void on_checked(void *arg, bool left_open)
+{
+    struct capture *c = arg;
+    if (left_open) {
+        json_t *warnings = json_array();
+        (void)json_array_append_new(warnings, json_string("port_left_open"));
+        (void)json_object_set_new(c->answer, "warnings", warnings);
+    }
+    release(c);
+    send_answer(c);
+}
+
+/* The instance is free for others; a stop that waited goes on. */
+static void release(struct capture *c)
+{
+    struct instance *in = c->instance;
+    c->ended = true;
+    c->holds = false;
+    c->instance = NULL;
+    if (c->out_fd >= 0)
+        (void)close(c->out_fd);
+    c->out_fd = -1;
+    if (!in)
+        return;
+    char version[32];
+    (void)snprintf(version, sizeof version, "%d.%d.%d", in->runtime.major, in->runtime.minor,
+                   in->runtime.patch);
+    json_set_string(c->answer, "node_version", version);
+    json_set_int(c->answer, "pid", c->pid);
+    instance_capture_released(in);
+}
+
+static void send_answer(struct capture *c)
+{
+    log_info("capture %s: %s in phase %s %s", c->id, json_get_string(c->answer, "state", "?"),
+             json_get_string(c->answer, "phase", "?"), json_get_string(c->answer, "error", ""));
+    agent_link_result(&c->owner->sup->agent, c->request_id, c->answer);
+    supervisor_capture_ended(c->owner->sup);
+}
+
+/* ---- orders -------------------------------------------------------------------------------------------------------- */
+
+int captures_stop(struct captures *cs, const char *id)
+{
+    struct capture *c = find(cs, id);
+    if (!c)
+        return ERR_NOT_FOUND;
+    c->stop_wanted = true;
+    if (c->probe && !c->closing_only)
+        probe_stop(c->probe, "requested");
+    return 0;
+}
+
+int captures_cancel(struct captures *cs, const char *id)
+{
+    struct capture *c = find(cs, id);
+    if (!c)
+        return ERR_NOT_FOUND;
+    c->cancel_wanted = true;
+    if (c->probe && !c->closing_only) {
+        probe_cancel(c->probe);
+        probe_limit(c->probe, CANCEL_MS);
+    }
+    return 0;
+}
+
+int captures_ack(struct captures *cs, const char *id)
+{
+    struct capture *c = find(cs, id);
+    if (!c)
+        return ERR_NOT_FOUND;
+    if (c->ended)
+        capture_free(c);
+    return 0;
+}
+
+/* ---- what the app does --------------------------------------------------------------------------------------------- */
+
+static void let_go(struct capture *c, const char *reason)
+{
+    if (!c->probe)
+        return;
+    probe_stop(c->probe, reason);
+    probe_limit(c->probe, LET_GO_MS);
+}
+
+bool captures_app_stopping(struct capture *c)
+{
+    if (c->ended)
+        return false;
+    if (!c->probe) {
+        /* Still opening, or looking whether the port is closed: nobody is attached. */
+        return false;
+    }
+    c->holds = true;
+    let_go(c, "app_stop");
+    return true;
+}
+
+void captures_app_exiting(struct capture *c)
+{
+    if (!c->ended)
+        let_go(c, "app_exit");
+}
+
+void captures_process_gone(struct capture *c)
+{
+    if (c->probe)
+        probe_limit(c->probe, LET_GO_MS);
+}
+
+void captures_attached(struct capture *c)
+{
+    if (c->probe && c->instance && inspector_has_strangers(&c->instance->inspector))
+        probe_leave_open(c->probe);
+}

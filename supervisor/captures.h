@@ -1,0 +1,49 @@
+/* captures.h -- the supervisor's part of a capture: may it be, open the inspector, run the probe, see the port closed.
+ *
+ * Asked by the agent (`probe.start`, docs/PROTOCOL.md).  A finished capture's answer is kept until the agent acknowledges
+ * it, so that an agent that was restarted in the middle gets it again. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "lib/base/list.h"
+
+struct instance;
+struct supervisor;
+
+struct captures {
+    struct supervisor *sup;
+    struct list all;
+};
+
+struct capture;
+
+void captures_init(struct captures *cs, struct supervisor *sup);
+
+/* At shutdown: forgets all that have ended; running ones end through their probes. */
+void captures_clear(struct captures *cs);
+bool captures_running(const struct captures *cs);
+
+/* `probe.start`: takes `out_fd` (-1: only ask).  Progress and answer go to the agent's connection under `request_id`. */
+void captures_start(struct captures *cs, const char *request_id, const json_t *params, int out_fd);
+
+/* `probe.stop`, `probe.cancel`, `probe.ack`; ERR_NOT_FOUND for an unknown id. */
+int captures_stop(struct captures *cs, const char *id);
+int captures_cancel(struct captures *cs, const char *id);
+int captures_ack(struct captures *cs, const char *id);
+
+/* The instance shall stop: makes the probe let go.  True when the instance must wait for
+ * instance_capture_released(), false when nothing holds it. */
+bool captures_app_stopping(struct capture *c);
+
+/* The process prints that it waits for us to let it exit. */
+void captures_app_exiting(struct capture *c);
+
+/* The process is gone. */
+void captures_process_gone(struct capture *c);
+
+/* Somebody has attached to the inspector. */
+void captures_attached(struct capture *c);
+
+void captures_forget_instance(struct captures *cs, struct instance *in);

@@ -1,0 +1,263 @@
+#include "supervisor/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ecosystem/spec.h"
+#include "ecosystem/spec_json.h"
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "supervisor/agent_link.h"
+#include "supervisor/app.h"
+#include "supervisor/control.h"
+#include "supervisor/instance.h"
+#include "supervisor/operations.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/targets.h"
+#include "supervisor/views.h"
+
+typedef void (*command_fn)(struct peer *peer, const char *id, json_t *params);
+
+/* ---- ping, list, kill ---------------------------------------------------------------------------------------------- */
+
+static void run_ping(struct peer *peer, const char *id, json_t *params)
+{
+    AUTOJSON json_t *answer = json_object();
+    json_set_int(answer, "pid", getpid());
+    json_set_string(answer, "version", PROCTOR_VERSION);
+    json_set_int(answer, "agent_pid", agent_link_pid(&peer->sup->agent));
+    json_set_string(answer, "home", peer->sup->home);
+    peer_result(peer, id, answer, -1);
+}
+
+static void run_list(struct peer *peer, const char *id, json_t *params)
+{
+    AUTOSTRLIST struct strlist names = {0};
+    AUTOTARGETS struct targets targets = {0};
+    char text[TARGETS_TEXT];
+    json_to_strlist(json_object_get(params, "targets"), &names);
+    if (names.count == 0)
+        strlist_add(&names, "all");
+    int r = targets_resolve(peer->sup, &names, &targets, text);
+    if (r < 0) {
+        peer_error(peer, id, r, text);
+        return;
+    }
+    bool detail = json_get_bool(params, "detail", false);
+    bool show_env = json_get_bool(params, "show_env", false);
+    AUTOJSON json_t *answer = json_object();
+    json_t *list = json_array();
+    json_set_int(answer, "version", 1);
+    for (size_t i = 0; i < targets.count; i++)
+        (void)json_array_append_new(list, view_instance(targets.items[i], detail, show_env));
+    (void)json_object_set_new(answer, "apps", list);
+    peer_result(peer, id, answer, -1);
+}
+
+static void run_kill(struct peer *peer, const char *id, json_t *params)
+{
+    supervisor_end(peer->sup, true, peer, id);
+}
+
+/* ---- start, stop, restart, delete ---------------------------------------------------------------------------------- */
+
+/* What to do with each target; `done` words go into the answer. */
+struct change {
+    const char *action;
+    enum instance_event event;
+    bool resets_counts;
+    bool deletes;
+};
+
+static void update_shell_env(struct app *app, const json_t *env)
+{
+    if (json_is_object(env))
+        json_to_env(env, &app->shell_env);
+}
+
+static void apply_change(struct instance *in, const struct change *change)
+{
+    if (change->resets_counts)
+        instance_reset_counts(in);
+    in->delete_when_stopped = change->deletes;
+    instance_event(in, change->event);
+    /* One that was at rest already has no event to wait for. */
+    if (change->deletes && in->state == INSTANCE_STOPPED)
+        supervisor_instance_changed(in);
+}
+
+static void change_targets(struct peer *peer, const char *id, json_t *params, const struct change *change)
+{
+    AUTOSTRLIST struct strlist names = {0};
+    AUTOTARGETS struct targets targets = {0};
+    char text[TARGETS_TEXT];
+    if (operations_repeat(&peer->sup->operations, peer, id))
+        return;
+    json_to_strlist(json_object_get(params, "targets"), &names);
+    int r = targets_resolve(peer->sup, &names, &targets, text);
+    if (r < 0) {
+        peer_error(peer, id, r, text);
+        return;
+    }
+    struct operation *op = operation_new(&peer->sup->operations, peer, id);
+    for (size_t i = 0; i < targets.count; i++)
+        operation_add(op, targets.items[i], change->action);
+    for (size_t i = 0; i < targets.count; i++) {
+        update_shell_env(targets.items[i]->app, json_object_get(params, "env"));
+        apply_change(targets.items[i], change);
+    }
+    supervisor_state_changed(peer->sup);
+    operation_go(op);
+}
+
+static void run_start(struct peer *peer, const char *id, json_t *params)
+{
+    static const struct change change = {"started", EV_START, true, false};
+    change_targets(peer, id, params, &change);
+}
+
+static void run_stop(struct peer *peer, const char *id, json_t *params)
+{
+    static const struct change change = {"stopped", EV_STOP, false, false};
+    change_targets(peer, id, params, &change);
+}
+
+static void run_restart(struct peer *peer, const char *id, json_t *params)
+{
+    static const struct change change = {"restarted", EV_RESTART, true, false};
+    change_targets(peer, id, params, &change);
+}
+
+static void run_delete(struct peer *peer, const char *id, json_t *params)
+{
+    static const struct change change = {"deleted", EV_STOP, false, true};
+    change_targets(peer, id, params, &change);
+}
+
+/* ---- apply --------------------------------------------------------------------------------------------------------- */
+
+struct specs {
+    struct app_spec *items;
+    size_t count;
+};
+
+static void specs_clear(struct specs *specs)
+{
+    for (size_t i = 0; i < specs->count; i++)
+        app_spec_clear(&specs->items[i]);
+    free(specs->items);
+}
+
+/* All are checked before anything is done: one bad app never half-starts the others. */
+static int read_specs(const json_t *array, struct specs *specs, char *text, size_t size)
+{
+    size_t i;
+    json_t *item;
+    specs->items = xcalloc(json_array_size(array), sizeof *specs->items);
+    json_array_foreach(array, i, item)
+    {
+        int r = app_spec_from_json(item, &specs->items[i], text, size);
+        specs->count = i + 1;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int count_instances(struct supervisor *sup, const struct specs *specs, char *text, size_t size)
+{
+    size_t total = supervisor_instance_count(sup);
+    for (size_t i = 0; i < specs->count; i++)
+        total += (size_t)specs->items[i].instances;
+    if (total <= LIMIT_INSTANCES)
+        return 0;
+    (void)snprintf(text, size, "this would make %zu instances, more than the %u a host may have", total,
+                   LIMIT_INSTANCES);
+    return ERR_TOO_BIG;
+}
+
+/* Declares one app; returns whether its running instances must be restarted. */
+static bool declare(struct supervisor *sup, struct app_spec *spec, const json_t *env, bool update_env,
+                    struct app **ret_app)
+{
+    AUTOSTRLIST struct strlist shell_env = {0};
+    json_to_env(env, &shell_env);
+    struct app *app = supervisor_app(sup, spec->name);
+    bool is_new = app == NULL;
+    bool changed = is_new || update_env || !app_spec_equal(&app->spec, spec);
+    if (is_new)
+        app = app_new(sup, spec, &shell_env);
+    else if (changed)
+        app_redefine(app, spec, &shell_env);
+    app_scale(app);
+    *ret_app = app;
+    return changed;
+}
+
+static void apply_app(struct operation *op, struct app *app, bool changed)
+{
+    struct instance *in;
+    LIST_EACH(in, &app->instances) {
+        bool runs = in->state == INSTANCE_ONLINE || in->state == INSTANCE_LAUNCHING;
+        in->delete_when_stopped = false;
+        operation_add(op, in, !runs ? "started" : changed ? "restarted" : "unchanged");
+        if (runs && !changed)
+            continue;
+        instance_reset_counts(in);
+        instance_event(in, runs ? EV_RESTART : EV_START);
+    }
+}
+
+static void run_apply(struct peer *peer, const char *id, json_t *params)
+{
+    __attribute__((cleanup(specs_clear))) struct specs specs = {0};
+    char text[600];
+    struct supervisor *sup = peer->sup;
+    if (operations_repeat(&sup->operations, peer, id))
+        return;
+    int r = read_specs(json_object_get(params, "apps"), &specs, text, sizeof text);
+    if (r == 0)
+        r = count_instances(sup, &specs, text, sizeof text);
+    if (r < 0) {
+        peer_error(peer, id, r, text);
+        return;
+    }
+    struct operation *op = operation_new(&sup->operations, peer, id);
+    for (size_t i = 0; i < specs.count; i++) {
+        struct app *app;
+        bool changed = declare(sup, &specs.items[i], json_object_get(params, "env"),
+                               json_get_bool(params, "update_env", false), &app);
+        apply_app(op, app, changed);
+    }
+    supervisor_state_changed(sup);
+    operation_go(op);
+}
+
+/* ---- the table ----------------------------------------------------------------------------------------------------- */
+
+static const struct command {
+    const char *method;
+    command_fn run;
+} commands[] = {
+    {"ping", run_ping},           {"app.apply", run_apply},     {"app.start", run_start},
+    {"app.stop", run_stop},       {"app.restart", run_restart}, {"app.reload", run_restart},
+    {"app.delete", run_delete},   {"app.list", run_list},       {"daemon.kill", run_kill},
+};
+
+bool command_run(struct peer *peer, const char *id, const char *method, json_t *params)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (!str_eq(commands[i].method, method))
+            continue;
+        commands[i].run(peer, id, params);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,220 @@
+#include "supervisor/control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/method.h"
+#include "lib/wire/msg.h"
+#include "supervisor/agent_link.h"
+#include "supervisor/commands.h"
+#include "supervisor/operations.h"
+#include "supervisor/supervisor.h"
+
+/* The steps of a connection, in the order in which they run. */
+static void on_connection(uv_poll_t *poll, int status, int events);
+static void on_msg(struct conn *c, struct msg *m);
+static void on_peer_closed(struct conn *c, int reason);
+
+/* ---- listening ----------------------------------------------------------------------------------------------------- */
+
+static int listen_on(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    AUTOCLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    /* We hold the home's lock, so a socket that lies there is a leftover. */
+    (void)unlink(path);
+    mode_t before = umask(0177);
+    int r = bind(fd, (const struct sockaddr *)&address, sizeof address);
+    int error = errno;
+    (void)umask(before);
+    if (r < 0)
+        return -error;
+    if (listen(fd, 128) < 0)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
+int control_open(struct control *c, struct supervisor *sup, const char *path)
+{
+    *c = (struct control){.sup = sup, .path = xstrdup(path)};
+    list_init(&c->peers);
+    c->fd = listen_on(path);
+    if (c->fd < 0)
+        return c->fd;
+    c->poll.data = c;
+    int r = uv_poll_init(&sup->loop, &c->poll, c->fd);
+    if (r < 0)
+        return r;
+    c->open = true;
+    return uv_poll_start(&c->poll, UV_READABLE, on_connection);
+}
+
+void control_close(struct control *c)
+{
+    struct peer *p;
+    if (!c->open)
+        return;
+    c->open = false;
+    uv_close((uv_handle_t *)&c->poll, NULL);
+    (void)unlink(c->path);
+    (void)close(c->fd);
+    free(c->path);
+    c->path = NULL;
+    LIST_EACH(p, &c->peers)
+        conn_close_after_flush(&p->conn);
+}
+
+bool control_idle(const struct control *c)
+{
+    return list_empty(&c->peers);
+}
+
+/* The same user or root; nobody else, whatever the file's mode says. */
+static bool is_welcome(const struct conn *conn)
+{
+    pid_t pid;
+    uid_t uid;
+    int r = conn_peer(conn, &pid, &uid);
+    if (r == 0 && (uid == geteuid() || uid == 0))
+        return true;
+    log_warn(r, "control connection of user %d, process %d refused", (int)uid, (int)pid);
+    return false;
+}
+
+static void accept_one(struct control *c, int fd)
+{
+    struct peer *p = xcalloc(1, sizeof *p);
+    p->sup = c->sup;
+    if (list_count(&c->peers) >= LIMIT_CONTROL_PEERS) {
+        log_warn(0, "more than %u control connections, one is refused", LIMIT_CONTROL_PEERS);
+        (void)close(fd);
+        free(p);
+        return;
+    }
+    if (conn_open(&p->conn, &c->sup->loop, fd, on_msg, on_peer_closed, p) < 0) {
+        free(p);
+        return;
+    }
+    list_add(&c->peers, &p->link, p);
+    if (!is_welcome(&p->conn))
+        conn_close(&p->conn);
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events)
+{
+    struct control *c = poll->data;
+    for (;;) {
+        int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+            continue;
+        if (fd < 0)
+            return;
+        accept_one(c, fd);
+    }
+}
+
+static void on_peer_closed(struct conn *c, int reason)
+{
+    struct peer *p = c->arg;
+    struct supervisor *sup = p->sup;
+    if (reason < 0 && reason != UV_EOF && reason != -ECONNRESET && reason != -EPIPE)
+        log_warn(reason, "control connection ended");
+    agent_link_forget_peer(&sup->agent, p);
+    operations_forget_peer(&sup->operations, p);
+    if (sup->end_peer == p)
+        sup->end_peer = NULL;
+    list_remove(&p->link);
+    free(p);
+    supervisor_peer_gone(sup);
+}
+
+/* ---- dispatch ------------------------------------------------------------------------------------------------------ */
+
+static void hello(struct peer *p, const char *id, json_t *params)
+{
+    AUTOJSON json_t *answer = json_object();
+    int64_t version = json_get_int(params, "version", 0);
+    if (version != WIRE_VERSION) {
+        char text[120];
+        (void)snprintf(text, sizeof text, "this supervisor speaks protocol %d, the command protocol %lld",
+                       WIRE_VERSION, (long long)version);
+        peer_error(p, id, ERR_UNSUPPORTED, text);
+        conn_close_after_flush(&p->conn);
+        return;
+    }
+    p->greeted = true;
+    json_set_int(answer, "version", WIRE_VERSION);
+    json_set_string(answer, "program", PROCTOR_VERSION);
+    json_set_int(answer, "pid", getpid());
+    peer_result(p, id, answer, -1);
+}
+
+static void relay(struct peer *p, const struct msg *m)
+{
+    agent_link_relay(&p->sup->agent, p, m->id, m->method, m->params);
+}
+
+static void handle(struct peer *p, const struct msg *m)
+{
+    if (str_starts(m->method, "capture."))
+        relay(p, m);
+    else if (!command_run(p, m->id, m->method, m->params))
+        peer_error(p, m->id, ERR_UNSUPPORTED, "this message is not answered here");
+}
+
+static void on_msg(struct conn *c, struct msg *m)
+{
+    struct peer *p = c->arg;
+    char text[300];
+    const struct wire_method *method =
+        m->method ? wire_method_find(m->method, WIRE_CLI_TO_SUPERVISOR) : NULL;
+    bool is_hello = method && str_eq(m->method, "hello");
+    if (!method || m->kind != MSG_REQUEST || p->greeted == is_hello) {
+        log_warn(ERR_PROTOCOL, "control: message %s", m->method ? m->method : "without a method");
+        conn_close(c);
+        return;
+    }
+    int r = wire_method_check(method, m->params, text, sizeof text);
+    if (r < 0)
+        peer_error(p, m->id, r, text);
+    else if (is_hello)
+        hello(p, m->id, m->params);
+    else if (p->sup->ending)
+        peer_error(p, m->id, ERR_STOPPING, "the supervisor is shutting down");
+    else
+        handle(p, m);
+}
+
+/* ---- answers ------------------------------------------------------------------------------------------------------- */
+
+void peer_result(struct peer *p, const char *id, json_t *result, int fd)
+{
+    (void)conn_result(&p->conn, id, result, fd);
+}
+
+void peer_error(struct peer *p, const char *id, int error, const char *text)
+{
+    (void)conn_error(&p->conn, id, error, text, NULL);
+}
+
+void peer_progress(struct peer *p, const char *id, json_t *params)
+{
+    (void)conn_progress(&p->conn, id, params);
+}

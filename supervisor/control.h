@@ -1,0 +1,40 @@
+/* control.h -- the control socket: who may connect, which request goes to which handler. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "lib/base/list.h"
+#include "lib/wire/conn.h"
+
+struct msg;
+struct supervisor;
+
+/* One CLI connection. */
+struct peer {
+    struct list link;
+    struct supervisor *sup;
+    struct conn conn;
+    bool greeted;
+};
+
+struct control {
+    struct supervisor *sup;
+    uv_poll_t poll;
+    int fd;
+    char *path;
+    bool open;
+    struct list peers;
+};
+
+/* Listens on `path` (0600).  A socket file that nobody serves is replaced. */
+int control_open(struct control *c, struct supervisor *sup, const char *path);
+/* No new connections; those that are open end when their answers are sent. */
+void control_close(struct control *c);
+bool control_idle(const struct control *c);
+
+/* Answers.  JSON is borrowed, `fd` is taken. */
+void peer_result(struct peer *p, const char *id, json_t *result, int fd);
+void peer_error(struct peer *p, const char *id, int error, const char *text);
+void peer_progress(struct peer *p, const char *id, json_t *params);

@@ -1,0 +1,344 @@
+#include "supervisor/inspector.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ecosystem/spec.h"
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/base/procfs.h"
+#include "supervisor/app.h"
+#include "supervisor/instance.h"
+#include "supervisor/slots.h"
+#include "supervisor/supervisor.h"
+
+enum {
+    POLL_MS = 20,
+    UPTIME_MIN_MS = 200, /* before, SIGUSR1 kills a Node process */
+    GATE_MS = 5000,
+    LINE_MS = 3000,
+    CLOSE_MS = 1500,
+    LEFT_OPEN_POLL_MS = 500,
+    LINGER_MS = 1000,
+};
+
+/* The steps, in the order in which they run. */
+static void on_timer(uv_timer_t *timer);
+static void gate(struct inspector *i);
+static void send_signal(struct inspector *i);
+static void line_overdue(struct inspector *i);
+static void opened(struct inspector *i, int r, const char *text);
+static void check(struct inspector *i);
+static void linger(struct inspector *i);
+static void rest(struct inspector *i);
+
+static bool confirm_line(void *arg, unsigned port, const char *path);
+static void see_line(void *arg, enum inspector_line kind, unsigned port, const char *path);
+
+static int64_t loop_ms(const struct inspector *i)
+{
+    return (int64_t)uv_now(i->timer.loop);
+}
+
+static void set_state(struct inspector *i, enum inspector_state state, int64_t wait_ms, unsigned every_ms)
+{
+    static const char *const names[] = {"closed",   "gate",      "signalled", "open",
+                                        "checking", "left open", "lingering"};
+    log_debug("%s: inspector: %s -> %s", instance_name(i->instance), names[i->state], names[state]);
+    i->state = state;
+    i->deadline_ms = loop_ms(i) + wait_ms;
+    if (every_ms > 0)
+        (void)uv_timer_start(&i->timer, on_timer, every_ms, every_ms);
+    else
+        (void)uv_timer_stop(&i->timer);
+}
+
+/* stderr is looked at while any port may be open.  Noted in the slot before the signal goes out. */
+static void watch(struct inspector *i)
+{
+    bool may_be_open = i->state != INSPECTOR_CLOSED || i->user_port || i->instance->user_opens;
+    logstream_watch(&i->instance->err, may_be_open);
+    if (i->instance->slot)
+        i->instance->slot->inspector_port = i->ours && i->state >= INSPECTOR_OPEN ? i->port : 0;
+}
+
+void inspector_init(struct inspector *i, struct instance *instance, uv_loop_t *loop)
+{
+    *i = (struct inspector){.instance = instance};
+    (void)uv_timer_init(loop, &i->timer);
+    i->timer.data = i;
+    stderr_lines_init(&instance->err.lines, confirm_line, see_line, i);
+}
+
+void inspector_close(struct inspector *i, uv_close_cb on_closed)
+{
+    uv_close((uv_handle_t *)&i->timer, on_closed);
+}
+
+void inspector_process_started(struct inspector *i, bool user_opens)
+{
+    stderr_lines_init(&i->instance->err.lines, confirm_line, see_line, i);
+    i->user_port = 0;
+    i->silent_pid = 0;
+    if (user_opens)
+        logstream_watch(&i->instance->err, true);
+}
+
+void inspector_process_gone(struct inspector *i)
+{
+    i->user_port = 0;
+    i->ours = false;
+    switch (i->state) {
+    case INSPECTOR_GATE:
+    case INSPECTOR_SIGNALLED:
+        opened(i, ERR_APP_GONE, "the process ended before its inspector was open");
+        break;
+    case INSPECTOR_CHECKING:
+        check(i);
+        break;
+    case INSPECTOR_OPEN:
+    case INSPECTOR_LEFT_OPEN:
+    case INSPECTOR_LINGERING:
+    case INSPECTOR_CLOSED:
+        rest(i);
+        break;
+    }
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------- */
+
+void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg)
+{
+    bool same_port = i->state == INSPECTOR_LEFT_OPEN && i->pid == pid;
+    i->on_opened = done;
+    i->arg = arg;
+    i->pid = pid;
+    i->clients = 0;
+    i->instance->err.lines.attached = 0;
+    i->instance->err.lines.attach_expected = 0;
+    if (!same_port)
+        i->port = 0;
+    set_state(i, INSPECTOR_GATE, GATE_MS, POLL_MS);
+    watch(i);
+    if (same_port && procfs_listens(pid, i->port) == 1) {
+        i->ours = true;
+        (void)uv_timer_start(&i->timer, on_timer, 0, POLL_MS);
+    }
+}
+
+void inspector_abort(struct inspector *i)
+{
+    i->on_opened = NULL;
+    i->on_checked = NULL;
+    /* The signal may be on its way: its line is still to be cut and its port to be closed. */
+    if (i->state == INSPECTOR_GATE)
+        rest(i);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct inspector *i = timer->data;
+    switch (i->state) {
+    case INSPECTOR_GATE:
+        gate(i);
+        break;
+    case INSPECTOR_SIGNALLED:
+        if (loop_ms(i) >= i->deadline_ms)
+            line_overdue(i);
+        break;
+    case INSPECTOR_CHECKING:
+    case INSPECTOR_LEFT_OPEN:
+        check(i);
+        break;
+    case INSPECTOR_LINGERING:
+        rest(i);
+        break;
+    case INSPECTOR_OPEN:
+    case INSPECTOR_CLOSED:
+        (void)uv_timer_stop(&i->timer);
+        break;
+    }
+}
+
+/* The user's own --inspect: nothing is to be opened, and nothing closed at the end. */
+static bool use_users_port(struct inspector *i)
+{
+    if (i->user_port == 0 || i->pid != instance_pid(i->instance))
+        return false;
+    i->port = i->user_port;
+    memcpy(i->path, i->user_path, sizeof i->path);
+    i->ours = false;
+    opened(i, 0, NULL);
+    return true;
+}
+
+static void gate(struct inspector *i)
+{
+    struct instance *in = i->instance;
+    bool overdue = loop_ms(i) >= i->deadline_ms;
+    if (use_users_port(i))
+        return;
+    if (i->port && i->ours) { /* left open by a capture before */
+        opened(i, 0, NULL);
+        return;
+    }
+    if (i->silent_pid == i->pid) {
+        opened(i, ERR_NO_LISTEN,
+               "this process did not open its inspector on SIGUSR1 before, and is not signalled again");
+        return;
+    }
+    if (in->user_opens && i->pid == instance_pid(in)) {
+        if (overdue)
+            opened(i, ERR_NOT_READY, "the inspector of the app's own --inspect option did not open");
+        return;
+    }
+    bool old_enough = instance_uptime_ms(in) >= UPTIME_MIN_MS;
+    int catches = procfs_catches(i->pid, SIGUSR1);
+    if (catches < 0)
+        opened(i, ERR_APP_GONE, "the process is gone");
+    else if (old_enough && catches)
+        send_signal(i);
+    else if (overdue && !catches)
+        opened(i, ERR_NO_SIGNAL,
+               "the process has no handler for SIGUSR1, which would end it (a wrapper, --disable-sigusr1, or "
+               "no Node.js); no signal was sent");
+    else if (overdue)
+        opened(i, ERR_NOT_READY, "the process has only just started; try again in a moment");
+}
+
+static void send_signal(struct inspector *i)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, i->pid, 0);
+    if (pidfd < 0) {
+        opened(i, ERR_APP_GONE, "the process is gone");
+        return;
+    }
+    i->ours = true;
+    set_state(i, INSPECTOR_SIGNALLED, LINE_MS, POLL_MS);
+    watch(i);
+    long r = syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0);
+    (void)close(pidfd);
+    if (r < 0)
+        opened(i, -errno, "the process cannot be signalled");
+}
+
+static void line_overdue(struct inspector *i)
+{
+    i->silent_pid = i->pid;
+    i->ours = false;
+    opened(i, ERR_NO_LISTEN,
+           "the process did not open its inspector on SIGUSR1 (it may handle that signal itself, or run under "
+           "the permission model); it is not signalled again");
+}
+
+static void opened(struct inspector *i, int r, const char *text)
+{
+    inspector_opened_cb done = i->on_opened;
+    i->on_opened = NULL;
+    if (r == 0)
+        set_state(i, INSPECTOR_OPEN, 0, 0);
+    else
+        linger(i);
+    watch(i);
+    if (done)
+        done(i->arg, r, text);
+}
+
+/* ---- lines on stderr ----------------------------------------------------------------------------------------------- */
+
+static bool confirm_line(void *arg, unsigned port, const char *path)
+{
+    struct inspector *i = arg;
+    bool expected = i->state == INSPECTOR_SIGNALLED || i->state == INSPECTOR_OPEN;
+    if (expected && procfs_listens(i->pid, port) == 1)
+        return true;
+    return i->instance->user_opens && procfs_group_listens(i->instance->pgid, port);
+}
+
+static void see_listening(struct inspector *i, unsigned port, const char *path)
+{
+    struct instance *in = i->instance;
+    bool awaited = i->state == INSPECTOR_SIGNALLED && procfs_listens(i->pid, port) == 1;
+    if (awaited) {
+        i->port = port;
+        (void)snprintf(i->path, sizeof i->path, "%s", path);
+        opened(i, 0, NULL);
+        return;
+    }
+    if (in->user_opens && in->process && procfs_listens(in->process->pid, port) == 1) {
+        i->user_port = port;
+        (void)snprintf(i->user_path, sizeof i->user_path, "%s", path);
+    }
+}
+
+static void see_line(void *arg, enum inspector_line kind, unsigned port, const char *path)
+{
+    struct inspector *i = arg;
+    if (kind == INSPECTOR_LISTENING)
+        see_listening(i, port, path);
+    if (kind == INSPECTOR_WAITING)
+        supervisor_app_waits_for_us(i->instance);
+    if (kind == INSPECTOR_ATTACHED)
+        supervisor_client_attached(i->instance);
+}
+
+void inspector_client(struct inspector *i)
+{
+    i->clients++;
+    i->instance->err.lines.attach_expected++;
+}
+
+bool inspector_has_strangers(const struct inspector *i)
+{
+    return i->instance->err.lines.attached > i->clients;
+}
+
+/* ---- closing ------------------------------------------------------------------------------------------------------- */
+
+void inspector_check(struct inspector *i, inspector_checked_cb done, void *arg)
+{
+    i->on_checked = done;
+    i->arg = arg;
+    set_state(i, INSPECTOR_CHECKING, CLOSE_MS, POLL_MS);
+}
+
+static void checked(struct inspector *i, bool left_open)
+{
+    inspector_checked_cb done = i->on_checked;
+    i->on_checked = NULL;
+    watch(i);
+    if (done)
+        done(i->arg, left_open);
+}
+
+static void check(struct inspector *i)
+{
+    bool listens = i->ours && procfs_listens(i->pid, i->port) == 1;
+    if (!listens) {
+        i->ours = false;
+        linger(i);
+        checked(i, false);
+        return;
+    }
+    if (i->state != INSPECTOR_CHECKING || loop_ms(i) < i->deadline_ms)
+        return;
+    set_state(i, INSPECTOR_LEFT_OPEN, 0, LEFT_OPEN_POLL_MS);
+    checked(i, true);
+}
+
+/* The port is closed (or never opened); lines that are on their way are still cut for a second. */
+static void linger(struct inspector *i)
+{
+    set_state(i, INSPECTOR_LINGERING, 0, LINGER_MS);
+}
+
+static void rest(struct inspector *i)
+{
+    set_state(i, INSPECTOR_CLOSED, 0, 0);
+    watch(i);
+}

@@ -1,0 +1,68 @@
+/* inspector.h -- opening a process's inspector by SIGUSR1 and seeing that it is closed again (RECIPE R1 a-d, R3).
+ *
+ * One per instance, since all processes of an instance share one stderr pipe: one open at a time.  The port is accepted
+ * only when a socket of the target process listens on it, so a forged line opens nothing.  The path (a UUID that lets
+ * its holder run code as the app) stays in memory and goes to the probe only. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "supervisor/stderr_lines.h"
+
+struct instance;
+
+enum inspector_state {
+    INSPECTOR_CLOSED,
+    INSPECTOR_GATE,      /* waiting until a signal is safe */
+    INSPECTOR_SIGNALLED, /* waiting for the line */
+    INSPECTOR_OPEN,
+    INSPECTOR_CHECKING,  /* waiting for the port to close */
+    INSPECTOR_LEFT_OPEN, /* it did not; looked at again from time to time */
+    INSPECTOR_LINGERING, /* closed; late lines may still come */
+};
+
+/* 0: the inspector is open.  Otherwise a code and a sentence for people. */
+typedef void (*inspector_opened_cb)(void *arg, int r, const char *text);
+/* `left_open`: a port that we opened still listens. */
+typedef void (*inspector_checked_cb)(void *arg, bool left_open);
+
+struct inspector {
+    struct instance *instance;
+    enum inspector_state state;
+    uv_timer_t timer;
+    int64_t deadline_ms; /* of the present wait, on the loop's clock */
+    pid_t pid;           /* the target: the instance's process or a child of it */
+    unsigned port;
+    char path[INSPECTOR_PATH_MAX];
+    bool ours;           /* we opened it and must close it */
+    unsigned clients;    /* connections that we made since it opened */
+    pid_t silent_pid;    /* did not answer SIGUSR1: is never signalled again */
+    unsigned user_port;  /* the user's own --inspect, or "profiling": "always" */
+    char user_path[INSPECTOR_PATH_MAX];
+    inspector_opened_cb on_opened;
+    inspector_checked_cb on_checked;
+    void *arg;
+};
+
+void inspector_init(struct inspector *i, struct instance *instance, uv_loop_t *loop);
+void inspector_close(struct inspector *i, uv_close_cb on_closed);
+
+/* A process was started: `watch` when its inspector opens by the user's own options. */
+void inspector_process_started(struct inspector *i, bool user_opens);
+/* The process is gone: a wait for it ends with ERR_APP_GONE. */
+void inspector_process_gone(struct inspector *i);
+
+/* Opens the inspector of `pid`; `done` comes from the loop. */
+void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg);
+/* Ends a wait without its callback. */
+void inspector_abort(struct inspector *i);
+
+/* A client of ours is about to connect: its line is expected. */
+void inspector_client(struct inspector *i);
+/* Has somebody else attached since it opened? */
+bool inspector_has_strangers(const struct inspector *i);
+
+/* Waits until the port is closed, at most 1.5 s; `done` comes from the loop. */
+void inspector_check(struct inspector *i, inspector_checked_cb done, void *arg);

@@ -1,0 +1,393 @@
+#include "supervisor/instance.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/buf.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/mem.h"
+#include "supervisor/app.h"
+#include "supervisor/captures.h"
+#include "supervisor/launch.h"
+#include "supervisor/slots.h"
+#include "supervisor/supervisor.h"
+
+enum {
+    /* Online is what has lived this long and has come to rest; one that is busy all the time is believed later. */
+    SETTLE_MIN_MS = 200,
+    SETTLE_MAX_MS = 1000,
+    SETTLE_STEP_MS = 50,
+    SWEEP_STEP_MS = 20,
+};
+
+/* Actions, in the order of enum instance_action. */
+static void do_launch(struct instance *in);
+static void do_stop(struct instance *in);
+static void do_delay(struct instance *in);
+
+static void on_runtime_known(void *arg, const struct runtime_version *version);
+static void launch(struct instance *in);
+static void on_settle(uv_timer_t *timer);
+static void ask_to_go(struct instance *in);
+static void on_kill_timeout(uv_timer_t *timer);
+static void on_sweep(uv_timer_t *timer);
+static void exit_done(struct instance *in);
+static void on_delay_over(uv_timer_t *timer);
+static void on_handle_closed(uv_handle_t *handle);
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+struct instance *instance_new(struct app *app, unsigned number, int pm_id)
+{
+    struct instance *in = xcalloc(1, sizeof *in);
+    in->app = app;
+    in->sup = app->sup;
+    in->number = number;
+    in->pm_id = pm_id;
+    in->created_wall_ms = loop_wall_ms();
+    (void)uv_timer_init(&in->sup->loop, &in->timer);
+    in->timer.data = in;
+    inspector_init(&in->inspector, in, &in->sup->loop);
+    in->open_handles = 2;
+    proc_meter_init(&in->meter);
+    list_add(&app->instances, &in->link, in);
+    return in;
+}
+
+static void on_log_closed(void *arg)
+{
+    struct instance *in = arg;
+    on_handle_closed((uv_handle_t *)&in->timer);
+}
+
+static void on_inspector_closed(uv_handle_t *handle)
+{
+    struct inspector *i = handle->data;
+    on_handle_closed((uv_handle_t *)&i->instance->timer);
+}
+
+void instance_free(struct instance *in)
+{
+    list_remove(&in->link);
+    runtimes_forget(in->sup->runtimes, in);
+    captures_forget_instance(&in->sup->captures, in);
+    if (in->process)
+        process_abandon(in->process);
+    if (in->logs_open) {
+        in->open_handles += 2;
+        logstream_close(&in->out, on_log_closed, in);
+        logstream_close(&in->err, on_log_closed, in);
+    }
+    slots_release(in->slot);
+    proc_meter_clear(&in->meter);
+    inspector_close(&in->inspector, on_inspector_closed);
+    uv_close((uv_handle_t *)&in->timer, on_handle_closed);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct instance *in = handle->data;
+    if (--in->open_handles > 0)
+        return;
+    free(in->error);
+    free(in);
+}
+
+/* ---- state --------------------------------------------------------------------------------------------------------- */
+
+const char *instance_name(const struct instance *in)
+{
+    static char name[LIMIT_NAME + 16];
+    (void)snprintf(name, sizeof name, "%s-%u", in->app->spec.name, in->number);
+    return name;
+}
+
+static void set_state(struct instance *in, enum instance_state state)
+{
+    if (in->state != state)
+        log_info("%s: %s -> %s", instance_name(in), instance_state_word(in->state),
+                 instance_state_word(state));
+    in->state = state;
+}
+
+static void do_action(struct instance *in, enum instance_action action)
+{
+    switch (action) {
+    case DO_NOTHING:
+        break;
+    case DO_LAUNCH:
+        do_launch(in);
+        break;
+    case DO_STOP:
+        in->again = false;
+        do_stop(in);
+        break;
+    case DO_STOP_AGAIN:
+        in->again = true;
+        do_stop(in);
+        break;
+    case DO_AGAIN:
+        in->again = true;
+        break;
+    case DO_NOT_AGAIN:
+        in->again = false;
+        break;
+    case DO_FORCE:
+        log_warn(0, "%s: did not end within %d ms, killed", instance_name(in),
+                 in->app->spec.kill_timeout_ms);
+        (void)process_group_signal(in->pgid, SIGKILL);
+        break;
+    case DO_DELAY:
+        do_delay(in);
+        break;
+    case DO_END_DELAY:
+        (void)uv_timer_stop(&in->timer);
+        break;
+    }
+}
+
+void instance_event(struct instance *in, enum instance_event event)
+{
+    struct instance_rule rule = instance_rule(in->state, event);
+    log_debug("%s: %s in %s", instance_name(in), instance_event_name(event),
+              instance_state_word(in->state));
+    if (event == EV_START || event == EV_RESTART)
+        in->wanted = true;
+    if (event == EV_STOP)
+        in->wanted = false;
+    if (!rule.listed)
+        return;
+    set_state(in, rule.to);
+    do_action(in, rule.action);
+    supervisor_instance_changed(in);
+}
+
+void instance_reset_counts(struct instance *in)
+{
+    in->history.created_ms = (int64_t)uv_now(&in->sup->loop);
+    in->history.unstable = 0;
+    in->created_wall_ms = loop_wall_ms();
+}
+
+static void set_error(struct instance *in, char *text)
+{
+    free(in->error);
+    in->error = text;
+}
+
+/* ---- starting ------------------------------------------------------------------------------------------------------ */
+
+static void do_launch(struct instance *in)
+{
+    (void)uv_timer_stop(&in->timer);
+    in->again = false;
+    set_error(in, NULL);
+    in->asking_runtime =
+        runtimes_ask(in->sup->runtimes, &in->app->spec, &in->runtime, on_runtime_known, in) == 0;
+    if (!in->asking_runtime)
+        launch(in);
+}
+
+static void on_runtime_known(void *arg, const struct runtime_version *version)
+{
+    struct instance *in = arg;
+    in->asking_runtime = false;
+    in->runtime = *version;
+    launch(in);
+}
+
+static void launch(struct instance *in)
+{
+    char *text = NULL;
+    uv_update_time(&in->sup->loop);
+    in->history.started_ms = (int64_t)uv_now(&in->sup->loop);
+    in->started_wall_ms = loop_wall_ms();
+    int r = launch_process(in, &text);
+    if (r < 0) {
+        log_err(0, "%s: %s", instance_name(in), text);
+        set_error(in, text);
+        instance_event(in, EV_SPAWN_FAILED);
+        return;
+    }
+    log_info("%s: started, pid %d", instance_name(in), (int)in->process->pid);
+    (void)proc_meter_open(&in->meter, in->process->pid);
+    in->rss_bytes = 0;
+    in->cpu_percent = 0;
+    (void)uv_timer_start(&in->timer, on_settle, SETTLE_MIN_MS, SETTLE_STEP_MS);
+}
+
+static void on_settle(uv_timer_t *timer)
+{
+    struct instance *in = timer->data;
+    struct proc_stat st;
+    if (!in->process || procfs_stat(in->process->pid, &st) < 0)
+        return;
+    /* The meter counts whole ticks of 10 ms: 0 % over the last step means that start-up is over. */
+    instance_measure(in);
+    bool resting = st.state == 'S' && in->cpu_percent < 1.0;
+    if (!resting && instance_uptime_ms(in) < SETTLE_MAX_MS)
+        return;
+    (void)uv_timer_stop(timer);
+    instance_event(in, EV_SETTLED);
+}
+
+/* ---- stopping ------------------------------------------------------------------------------------------------------ */
+
+static void do_stop(struct instance *in)
+{
+    (void)uv_timer_stop(&in->timer);
+    if (in->asking_runtime) {
+        runtimes_forget(in->sup->runtimes, in);
+        in->asking_runtime = false;
+        instance_event(in, in->again ? EV_EXITED_AGAIN : EV_EXITED_DONE);
+        return;
+    }
+    /* A process with an inspector client attached cannot exit: the probe lets go first. */
+    if (in->capture && captures_app_stopping(in->capture))
+        return;
+    ask_to_go(in);
+}
+
+void instance_capture_released(struct instance *in)
+{
+    in->capture = NULL;
+    if (in->state == INSTANCE_STOPPING && in->process)
+        ask_to_go(in);
+}
+
+static void ask_to_go(struct instance *in)
+{
+    if (!in->process)
+        return;
+    int64_t timeout_ms = in->app->spec.kill_timeout_ms;
+    in->kill_at_ms = (int64_t)uv_now(&in->sup->loop) + timeout_ms;
+    (void)process_group_signal(in->pgid, SIGINT);
+    (void)uv_timer_start(&in->timer, on_kill_timeout, (uint64_t)timeout_ms, 0);
+}
+
+static void on_kill_timeout(uv_timer_t *timer)
+{
+    instance_event(timer->data, EV_KILL_TIMEOUT);
+}
+
+/* ---- the end of a process ------------------------------------------------------------------------------------------ */
+
+void instance_process_exited(void *arg, struct exit_status status)
+{
+    struct instance *in = arg;
+    bool stopping = in->state == INSTANCE_STOPPING;
+    in->last_exit = (struct exit_record){.set = true,
+                                         .status = status,
+                                         .at_ms = loop_wall_ms(),
+                                         .uptime_ms = instance_uptime_ms(in),
+                                         .asked = stopping};
+    in->process = NULL;
+    proc_meter_clear(&in->meter);
+    logstream_drain(&in->out);
+    logstream_drain(&in->err);
+    log_info("%s: %s %d", instance_name(in), status.by_signal ? "ended by signal" : "exited with code",
+             status.code);
+    inspector_process_gone(&in->inspector);
+    if (in->capture)
+        captures_process_gone(in->capture);
+    /* What it leaves behind in its group would hold its ports. */
+    if (!stopping) {
+        in->kill_at_ms = (int64_t)uv_now(&in->sup->loop) + in->app->spec.kill_timeout_ms;
+        (void)process_group_signal(in->pgid, SIGINT);
+    }
+    if (process_group_alive(in->pgid))
+        (void)uv_timer_start(&in->timer, on_sweep, SWEEP_STEP_MS, SWEEP_STEP_MS);
+    else
+        exit_done(in);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct instance *in = timer->data;
+    if (process_group_alive(in->pgid)) {
+        if ((int64_t)uv_now(timer->loop) >= in->kill_at_ms)
+            (void)process_group_signal(in->pgid, SIGKILL);
+        return;
+    }
+    exit_done(in);
+}
+
+static void exit_done(struct instance *in)
+{
+    (void)uv_timer_stop(&in->timer);
+    bool stopping = in->state == INSTANCE_STOPPING;
+    enum instance_event event =
+        restart_rule(&in->app->spec, &in->history, (int64_t)uv_now(&in->sup->loop), stopping, in->again);
+    if (event == EV_EXITED_AGAIN || event == EV_EXITED_LATER)
+        in->restarts++;
+    if (event == EV_EXITED_ERROR)
+        set_error(in, xasprintf("gave up after %u quick exits in a row", in->history.unstable));
+    instance_event(in, event);
+}
+
+static void do_delay(struct instance *in)
+{
+    (void)uv_timer_start(&in->timer, on_delay_over, (uint64_t)in->app->spec.restart_delay_ms, 0);
+}
+
+static void on_delay_over(uv_timer_t *timer)
+{
+    instance_event(timer->data, EV_DELAY_OVER);
+}
+
+/* ---- what others want to know -------------------------------------------------------------------------------------- */
+
+bool instance_at_rest(const struct instance *in)
+{
+    return in->state != INSTANCE_LAUNCHING && in->state != INSTANCE_STOPPING;
+}
+
+pid_t instance_pid(const struct instance *in)
+{
+    return in->process ? in->process->pid : 0;
+}
+
+int64_t instance_uptime_ms(const struct instance *in)
+{
+    return (int64_t)uv_now(&in->sup->loop) - in->history.started_ms;
+}
+
+void instance_measure(struct instance *in)
+{
+    uint64_t rss;
+    double cpu;
+    if (!in->process || proc_meter_read(&in->meter, &rss, &cpu) < 0)
+        return;
+    in->rss_bytes = rss;
+    in->cpu_percent = cpu;
+}
+
+char *instance_explain(const struct instance *in)
+{
+    AUTOBUF struct buf text = BUF_INIT(2 * LIMIT_STDERR_TAIL);
+    AUTOBUF struct buf tail = BUF_INIT(LIMIT_STDERR_TAIL);
+    const struct exit_record *e = &in->last_exit;
+    bool failed = in->state == INSTANCE_ERRORED || in->state == INSTANCE_WAITING ||
+                  (in->state == INSTANCE_STOPPED && e->set && !e->asked &&
+                   (e->status.by_signal || e->status.code != 0));
+    if (!failed)
+        return NULL;
+    if (in->error)
+        (void)buf_addf(&text, "%s", in->error);
+    if (e->set && (!in->error || in->state == INSTANCE_WAITING || in->history.unstable > 0))
+        (void)buf_addf(&text, "%s%s %d after %lld ms", text.len ? "; " : "",
+                       e->status.by_signal ? "ended by signal" : "exited with code", e->status.code,
+                       (long long)e->uptime_ms);
+    if (in->state == INSTANCE_WAITING)
+        (void)buf_addf(&text, ", next try in %d ms", in->app->spec.restart_delay_ms);
+    if (in->logs_open && e->set)
+        logstream_tail(&in->err, in->err_from, &tail);
+    if (tail.len > 0)
+        (void)buf_addf(&text, "; stderr ended with:\n%s", tail.data);
+    return buf_take(&text);
+}

@@ -1,0 +1,36 @@
+/* policy.h -- what this host lets be captured: $PROCTOR_HOME/policy.json, enforced by the supervisor alone.
+ *
+ *     {"kinds": ["cpu", "heap"], "max_duration": "5m", "apps": ["api", "web*"], "legacy": true}
+ *
+ * Without the file: cpu, heap and stack, up to 5 minutes, all apps, Node 8 and 10 too.  The file is read again whenever
+ * it has changed; one that cannot be read refuses everything. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "lib/base/str.h"
+
+struct policy {
+    char *path;
+    bool loaded;
+    bool exists;
+    struct timespec mtime;
+    long long size;
+    char *broken;          /* why the file cannot be used; NULL: it can */
+    struct strlist kinds;
+    struct strlist apps;   /* shell patterns; empty: all */
+    int64_t max_duration_ms;
+    bool legacy;           /* Node 8 and 10, whose inspector any local user can find while it is open */
+};
+
+void policy_init(struct policy *p, const char *path);
+void policy_clear(struct policy *p);
+
+/* Reads `text` (NULL: the defaults).  Returns 0 or ERR_INVALID with a sentence in p->broken.  Pure. */
+int policy_read(struct policy *p, const char *text, size_t len);
+
+/* May this be captured?  0, or ERR_POLICY with a sentence.  `duration_ms` 0: until stopped.  `node_major` 0: unknown. */
+int policy_check(struct policy *p, const char *kind, const char *app, int64_t duration_ms, int node_major,
+                 char *reterr_text, size_t size);

@@ -1,0 +1,48 @@
+/* stderr_lines.h -- tells the lines that Node's inspector prints on stderr from the app's own bytes.  Pure.
+ *
+ * Only looked at while an inspector may be open.  Exactly the inspector's lines are cut, everything else is kept, byte by
+ * byte; a line that a listening port does not confirm (a forgery) is the app's own.  Node writes its lines with one
+ * write each, but an app may have left an unfinished line before it, so a line of the inspector may begin in the
+ * middle of one: there ATTACHED and WAITING, which carry no address, are believed only when one is due. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum inspector_line {
+    INSPECTOR_LISTENING, /* Debugger listening on ws://HOST:PORT/PATH */
+    INSPECTOR_ATTACHED,  /* Debugger attached. */
+    INSPECTOR_ENDING,    /* Debugger ending on ws://… */
+    INSPECTOR_WAITING,   /* Waiting for the debugger to disconnect... */
+    INSPECTOR_HELP,      /* For help, see: … (follows LISTENING) */
+};
+
+enum { INSPECTOR_PATH_MAX = 64 };
+
+/* Is the process really listening on that port?  Asked for LISTENING only. */
+typedef bool (*stderr_confirm_cb)(void *arg, unsigned port, const char *path);
+/* A line was cut.  `port` and `path` are set for LISTENING and ENDING. */
+typedef void (*stderr_seen_cb)(void *arg, enum inspector_line kind, unsigned port, const char *path);
+
+struct stderr_lines {
+    bool mid_line;      /* bytes of an unfinished line were passed on already */
+    bool expect_help;   /* the line before was LISTENING */
+    char path[INSPECTOR_PATH_MAX]; /* of the last confirmed LISTENING: ENDING must name it */
+    unsigned attach_expected;      /* clients of ours whose ATTACHED has not come; the owner counts up */
+    unsigned attached;             /* ATTACHED lines cut since LISTENING */
+    stderr_confirm_cb confirm;
+    stderr_seen_cb seen;
+    void *arg;
+};
+
+enum stderr_verdict {
+    STDERR_KEEP, /* *ret_len bytes belong to the app */
+    STDERR_CUT,  /* *ret_len bytes belong to the inspector */
+    STDERR_WAIT, /* what is there may be the beginning of a line of the inspector: come back with more */
+};
+
+void stderr_lines_init(struct stderr_lines *f, stderr_confirm_cb confirm, stderr_seen_cb seen, void *arg);
+
+/* Judges the beginning of `data` (`len` > 0).  With `last` (nothing more will come soon) it never answers WAIT. */
+enum stderr_verdict stderr_lines_next(struct stderr_lines *f, const char *data, size_t len, bool last,
+                                      size_t *ret_len);

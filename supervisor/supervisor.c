@@ -1,0 +1,369 @@
+#include "supervisor/supervisor.h"
+
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ecosystem/spec.h"
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/mem.h"
+#include "lib/base/path.h"
+#include "lib/base/str.h"
+#include "supervisor/app.h"
+#include "supervisor/instance.h"
+#include "supervisor/process.h"
+#include "supervisor/runtime.h"
+
+enum {
+    METER_MS = 2000,
+    PIPE_BYTES_MAX = 256 << 10,
+    PIPE_PAGES_ALL = 12000, /* of the 16384 that an unprivileged user may have in pipes */
+};
+
+static void on_meter(uv_timer_t *timer);
+static void on_end_signal(uv_signal_t *handle, int signum);
+static void end_if_done(struct supervisor *sup);
+static void close_handles(struct supervisor *sup);
+
+/* ---- opening ------------------------------------------------------------------------------------------------------- */
+
+/* Processes of an earlier supervisor that was killed together with everything that knew them: an app never runs
+ * twice, so they are stopped before anything is started. */
+static void stop_survivor(void *arg, const struct slot *slot)
+{
+    log_warn(0, "%s-%u: pid %d still runs from before and is stopped", slot->app, slot->instance,
+             (int)slot->pid);
+    (void)process_group_signal(slot->pid, SIGTERM);
+    for (int i = 0; i < 100 && process_group_alive(slot->pid); i++)
+        (void)usleep(10000);
+    (void)process_group_signal(slot->pid, SIGKILL);
+}
+
+static int open_home(struct supervisor *sup)
+{
+    AUTOFREE char *logs = path_join(sup->home, "logs");
+    AUTOFREE char *spool = path_join(sup->home, "spool");
+    AUTOFREE char *slots = path_join(sup->home, "slots");
+    int r = path_mkdir(logs, 0700);
+    if (r == 0)
+        r = path_mkdir(spool, 0700);
+    if (r < 0)
+        return r;
+    r = slots_open(&sup->slots, slots);
+    if (r == -EPROTO) { /* of another version: what it says cannot be read */
+        (void)unlink(slots);
+        r = slots_open(&sup->slots, slots);
+    }
+    return r;
+}
+
+static void open_handles(struct supervisor *sup)
+{
+    (void)uv_timer_init(&sup->loop, &sup->meter_timer);
+    (void)uv_signal_init(&sup->loop, &sup->on_term);
+    (void)uv_signal_init(&sup->loop, &sup->on_int);
+    sup->meter_timer.data = sup->on_term.data = sup->on_int.data = sup;
+    (void)uv_timer_start(&sup->meter_timer, on_meter, METER_MS, METER_MS);
+    (void)uv_signal_start(&sup->on_term, on_end_signal, SIGTERM);
+    (void)uv_signal_start(&sup->on_int, on_end_signal, SIGINT);
+}
+
+int supervisor_open(struct supervisor *sup, const char *home, char **reterr_text)
+{
+    *sup = (struct supervisor){.home = xstrdup(home), .slots = {.fd = -1}};
+    AUTOFREE char *socket_path = path_join(home, "control.sock");
+    AUTOFREE char *policy_path = path_join(home, "policy.json");
+    AUTOFREE char *state_path = path_join(home, "state.json");
+    list_init(&sup->apps);
+    operations_init(&sup->operations);
+    int r = uv_loop_init(&sup->loop);
+    if (r == 0)
+        r = open_home(sup);
+    if (r < 0) {
+        *reterr_text = xasprintf("%s: %s", home, err_str(r));
+        return r;
+    }
+    sup->runtimes = runtimes_new(&sup->loop);
+    policy_init(&sup->policy, policy_path);
+    captures_init(&sup->captures, sup);
+    agent_link_init(&sup->agent, sup);
+    state_file_init(&sup->state_file, sup, state_path);
+    open_handles(sup);
+    r = control_open(&sup->control, sup, socket_path);
+    if (r < 0)
+        *reterr_text = xasprintf("%s: %s", socket_path, err_str(r));
+    return r;
+}
+
+static void warn_about_root(void)
+{
+    if (geteuid() == 0 && !getpwnam("proctor"))
+        log_warn(0, "there is no user \"proctor\": the agent runs as root");
+}
+
+void supervisor_start(struct supervisor *sup)
+{
+    struct app *app;
+    struct instance *in;
+    slots_survivors(&sup->slots, stop_survivor, sup);
+    (void)state_file_load(&sup->state_file);
+    warn_about_root();
+    agent_link_start(&sup->agent);
+    LIST_EACH(app, &sup->apps) {
+        LIST_EACH(in, &app->instances) {
+            if (!in->wanted)
+                continue;
+            instance_reset_counts(in);
+            instance_event(in, EV_START);
+        }
+    }
+}
+
+/* ---- looking up ---------------------------------------------------------------------------------------------------- */
+
+struct app *supervisor_app(struct supervisor *sup, const char *name)
+{
+    struct app *app;
+    LIST_EACH(app, &sup->apps)
+        if (str_eq(app->spec.name, name))
+            return app;
+    return NULL;
+}
+
+const char *supervisor_nearest_app(struct supervisor *sup, const char *name)
+{
+    struct app *app;
+    size_t count = 0;
+    AUTOFREE const char **names = xcalloc(list_count(&sup->apps), sizeof *names);
+    LIST_EACH(app, &sup->apps)
+        names[count++] = app->spec.name;
+    return str_nearest(name, names, count);
+}
+
+size_t supervisor_instance_count(struct supervisor *sup)
+{
+    struct app *app;
+    size_t count = 0;
+    LIST_EACH(app, &sup->apps)
+        count += list_count(&app->instances);
+    return count;
+}
+
+int supervisor_next_pm_id(struct supervisor *sup)
+{
+    /* As in PM2: numbering begins anew when the list is empty. */
+    if (supervisor_instance_count(sup) == 0)
+        sup->next_pm_id = 0;
+    return sup->next_pm_id++;
+}
+
+unsigned supervisor_pipe_bytes(struct supervisor *sup)
+{
+    size_t pipes = 2 * (supervisor_instance_count(sup) + 1);
+    size_t bytes = PIPE_PAGES_ALL / pipes * (size_t)sysconf(_SC_PAGESIZE);
+    return bytes < PIPE_BYTES_MAX ? (unsigned)bytes : PIPE_BYTES_MAX;
+}
+
+void supervisor_child_environment(struct strlist *env)
+{
+    static const char *const names[] = {"PATH",        "HOME",         "TZ",           "LANG",
+                                        "PROCTOR_LOG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const char *value = getenv(names[i]);
+        if (value)
+            env_set(env, names[i], value);
+    }
+    if (env->count == 0)
+        env_set(env, "PATH", "/usr/local/bin:/usr/bin:/bin");
+}
+
+/* ---- what happened ------------------------------------------------------------------------------------------------- */
+
+static void on_meter(uv_timer_t *timer)
+{
+    struct supervisor *sup = timer->data;
+    struct app *app;
+    struct instance *in;
+    LIST_EACH(app, &sup->apps)
+        LIST_EACH(in, &app->instances)
+            if (in->state == INSTANCE_ONLINE)
+                instance_measure(in);
+}
+
+void supervisor_state_changed(struct supervisor *sup)
+{
+    if (!sup->ending)
+        state_file_changed(&sup->state_file);
+}
+
+void supervisor_instance_changed(struct instance *in)
+{
+    struct supervisor *sup = in->sup;
+    struct app *app = in->app;
+    /* Freed already, deeper in the same event. */
+    if (!in->link.next)
+        return;
+    bool gone = in->delete_when_stopped && in->state == INSTANCE_STOPPED;
+    operations_instance_changed(&sup->operations, in, gone);
+    if (gone) {
+        instance_free(in);
+        if (list_empty(&app->instances))
+            app_free(app);
+        supervisor_state_changed(sup);
+    }
+    if (sup->ending)
+        end_if_done(sup);
+}
+
+void supervisor_app_waits_for_us(struct instance *in)
+{
+    if (in->capture)
+        captures_app_exiting(in->capture);
+}
+
+void supervisor_client_attached(struct instance *in)
+{
+    if (in->capture)
+        captures_attached(in->capture);
+}
+
+void supervisor_capture_ended(struct supervisor *sup)
+{
+    if (sup->ending)
+        end_if_done(sup);
+}
+
+void supervisor_agent_gone(struct supervisor *sup)
+{
+    if (sup->ending)
+        end_if_done(sup);
+}
+
+void supervisor_state_written(struct supervisor *sup)
+{
+    if (sup->ending)
+        end_if_done(sup);
+}
+
+void supervisor_peer_gone(struct supervisor *sup)
+{
+    if (sup->ending)
+        end_if_done(sup);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------- */
+
+static void on_end_signal(uv_signal_t *handle, int signum)
+{
+    log_info("signal %d: stopping all apps, their state is kept", signum);
+    supervisor_end(handle->data, false, NULL, NULL);
+}
+
+static void stop_all(struct supervisor *sup)
+{
+    struct app *app;
+    struct instance *in;
+    LIST_EACH(app, &sup->apps) {
+        LIST_EACH(in, &app->instances) {
+            bool wanted = in->wanted;
+            instance_event(in, EV_STOP);
+            in->wanted = wanted; /* the desired state stays */
+        }
+    }
+}
+
+void supervisor_end(struct supervisor *sup, bool forget, struct peer *peer, const char *id)
+{
+    if (peer) {
+        sup->end_peer = peer;
+        free(sup->end_id);
+        sup->end_id = xstrdup(id);
+    }
+    sup->forget_apps |= forget;
+    if (sup->ending)
+        return;
+    sup->ending = true;
+    stop_all(sup);
+    end_if_done(sup);
+}
+
+static bool apps_are_down(struct supervisor *sup)
+{
+    struct app *app;
+    struct instance *in;
+    LIST_EACH(app, &sup->apps)
+        LIST_EACH(in, &app->instances)
+            if (in->process || !instance_at_rest(in))
+                return false;
+    return true;
+}
+
+static void forget_apps(struct supervisor *sup)
+{
+    struct app *app;
+    struct instance *in;
+    LIST_EACH(app, &sup->apps) {
+        LIST_EACH(in, &app->instances)
+            instance_free(in);
+        app_free(app);
+    }
+}
+
+static void answer_end(struct supervisor *sup)
+{
+    if (sup->end_peer)
+        peer_result(sup->end_peer, sup->end_id, NULL, -1);
+    sup->end_peer = NULL;
+}
+
+/* Called whenever something that the end waits for may have happened. */
+static void end_if_done(struct supervisor *sup)
+{
+    if (sup->closed || !apps_are_down(sup) || captures_running(&sup->captures) ||
+        state_file_busy(&sup->state_file))
+        return;
+    if (!sup->agent.ending) {
+        agent_link_end(&sup->agent);
+        if (!agent_link_gone(&sup->agent))
+            return;
+    }
+    if (!agent_link_gone(&sup->agent))
+        return;
+    sup->closed = true;
+    if (!sup->forget_apps)
+        state_file_flush(&sup->state_file);
+    forget_apps(sup);
+    if (sup->forget_apps)
+        state_file_flush(&sup->state_file);
+    answer_end(sup);
+    close_handles(sup);
+}
+
+static void close_handles(struct supervisor *sup)
+{
+    control_close(&sup->control);
+    uv_close((uv_handle_t *)&sup->meter_timer, NULL);
+    uv_close((uv_handle_t *)&sup->on_term, NULL);
+    uv_close((uv_handle_t *)&sup->on_int, NULL);
+    uv_close((uv_handle_t *)&sup->agent.timer, NULL);
+    runtimes_free(sup->runtimes);
+    sup->runtimes = NULL;
+}
+
+void supervisor_clear(struct supervisor *sup)
+{
+    captures_clear(&sup->captures);
+    operations_clear(&sup->operations);
+    policy_clear(&sup->policy);
+    state_file_clear(&sup->state_file);
+    slots_close(&sup->slots);
+    free(sup->end_id);
+    free(sup->home);
+}

@@ -1,0 +1,80 @@
+/* supervisor.h -- the program's object: all apps of a host and what serves them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "lib/base/list.h"
+#include "supervisor/agent_link.h"
+#include "supervisor/captures.h"
+#include "supervisor/control.h"
+#include "supervisor/operations.h"
+#include "supervisor/policy.h"
+#include "supervisor/slots.h"
+#include "supervisor/state_file.h"
+
+struct app;
+struct instance;
+struct peer;
+struct runtimes;
+struct strlist;
+
+struct supervisor {
+    uv_loop_t loop;
+    char *home;
+    struct list apps;
+    int next_pm_id;
+    struct slots slots;
+    struct runtimes *runtimes;
+    struct policy policy;
+    struct captures captures;
+    struct agent_link agent;
+    struct control control;
+    struct operations operations;
+    struct state_file state_file;
+    uv_timer_t meter_timer;
+    uv_signal_t on_term;
+    uv_signal_t on_int;
+    /* The end, in this order: apps stopped, answers sent, agent ended, loop empty. */
+    bool ending;
+    bool forget_apps;
+    bool closed;
+    struct peer *end_peer;
+    char *end_id;
+};
+
+/* Opens everything below `home` (which exists, and whose lock is held).  An error has been logged and is in
+ * `*reterr_text` (the caller frees). */
+int supervisor_open(struct supervisor *sup, const char *home, char **reterr_text);
+
+/* Starts the agent and the apps that shall run. */
+void supervisor_start(struct supervisor *sup);
+
+/* Stops all apps and ends.  `forget`: the desired state becomes empty (`proctor kill`); otherwise it stays for the next
+ * start.  `peer` (NULL: nobody) gets its answer when the apps are down. */
+void supervisor_end(struct supervisor *sup, bool forget, struct peer *peer, const char *id);
+
+/* After the loop has ended. */
+void supervisor_clear(struct supervisor *sup);
+
+struct app *supervisor_app(struct supervisor *sup, const char *name);
+const char *supervisor_nearest_app(struct supervisor *sup, const char *name);
+size_t supervisor_instance_count(struct supervisor *sup);
+int supervisor_next_pm_id(struct supervisor *sup);
+
+/* The size for a new log pipe: the kernel gives an unprivileged user a budget of pages for all of them. */
+unsigned supervisor_pipe_bytes(struct supervisor *sup);
+
+/* What our own programs need of our environment; `env` is empty on entry. */
+void supervisor_child_environment(struct strlist *env);
+
+/* What happened, told by the parts. */
+void supervisor_state_changed(struct supervisor *sup);
+void supervisor_instance_changed(struct instance *in);
+void supervisor_app_waits_for_us(struct instance *in);
+void supervisor_client_attached(struct instance *in);
+void supervisor_capture_ended(struct supervisor *sup);
+void supervisor_agent_gone(struct supervisor *sup);
+void supervisor_state_written(struct supervisor *sup);
+void supervisor_peer_gone(struct supervisor *sup);

@@ -1,0 +1,97 @@
+#include "supervisor/views.h"
+
+#include <stdio.h>
+
+#include "ecosystem/spec.h"
+#include "ecosystem/spec_json.h"
+#include "lib/base/auto.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+#include "supervisor/app.h"
+#include "supervisor/instance.h"
+#include "supervisor/launch.h"
+#include "supervisor/supervisor.h"
+
+static json_t *view_exit(const struct exit_record *e)
+{
+    json_t *j = json_object();
+    json_set_int(j, e->status.by_signal ? "signal" : "code", e->status.code);
+    json_set_bool(j, "core", e->status.core);
+    json_set_bool(j, "asked", e->asked);
+    json_set_int(j, "at_ms", e->at_ms);
+    json_set_int(j, "uptime_ms", e->uptime_ms);
+    return j;
+}
+
+static void set_version(json_t *j, const struct runtime_version *v)
+{
+    char text[32];
+    if (!v->is_node)
+        return;
+    (void)snprintf(text, sizeof text, "%d.%d.%d", v->major, v->minor, v->patch);
+    json_set_string(j, "node_version", text);
+}
+
+static const char *profiling_word(const struct instance *in)
+{
+    if (in->app->spec.profiling == PROFILING_OFF)
+        return "off";
+    if (!in->process)
+        return "not running";
+    if (in->flags == FLAGS_NONE)
+        return "unsupported";
+    return in->app->spec.profiling == PROFILING_ALWAYS ? "always" : "on-demand";
+}
+
+static void add_detail(json_t *j, struct instance *in, bool show_env)
+{
+    AUTOSTRLIST struct strlist env = {0};
+    AUTOFREE char *error = instance_explain(in);
+    enum inspector_flags flags;
+    bool user_opens;
+    launch_environment(in, &env, &flags, &user_opens);
+    json_t *spec = app_spec_to_json(&in->app->spec);
+    json_t *values = json_from_env(&env);
+    json_t *own = json_object_get(spec, "env");
+    const char *name;
+    json_t *value;
+    if (!show_env) {
+        json_object_foreach(values, name, value)
+            (void)json_object_set_new(values, name, json_string("***"));
+        json_object_foreach(own, name, value) (void)json_object_set_new(own, name, json_string("***"));
+    }
+    (void)json_object_set_new(j, "spec", spec);
+    (void)json_object_set_new(j, "env", values);
+    json_set_string(j, "error", error);
+    if (!in->logs_open)
+        return;
+    json_set_string(j, "out_log", in->out.path);
+    json_set_string(j, "err_log", in->err.path);
+}
+
+json_t *view_instance(struct instance *in, bool detail, bool show_env)
+{
+    json_t *j = json_object();
+    json_set_string(j, "name", in->app->spec.name);
+    json_set_int(j, "instance", in->number);
+    json_set_int(j, "pm_id", in->pm_id);
+    json_set_int(j, "pid", instance_pid(in));
+    json_set_string(j, "status", instance_state_word(in->state));
+    json_set_int(j, "instances", in->app->spec.instances);
+    json_set_int(j, "restart_time", in->restarts);
+    json_set_int(j, "unstable_restarts", in->history.unstable);
+    json_set_int(j, "created_at_ms", in->created_wall_ms);
+    json_set_int(j, "started_at_ms", in->started_wall_ms);
+    json_set_int(j, "uptime_ms", in->process ? instance_uptime_ms(in) : 0);
+    if (in->process && in->rss_bytes == 0)
+        instance_measure(in);
+    (void)json_object_set_new(j, "cpu", json_real(in->process ? in->cpu_percent : 0.0));
+    json_set_int(j, "memory", in->process ? (int64_t)in->rss_bytes : 0);
+    json_set_string(j, "profiling", profiling_word(in));
+    set_version(j, &in->runtime);
+    if (in->last_exit.set)
+        (void)json_object_set_new(j, "exit", view_exit(&in->last_exit));
+    if (detail)
+        add_detail(j, in, show_env);
+    return j;
+}
