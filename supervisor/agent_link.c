@@ -104,9 +104,9 @@ static void on_conn_closed(struct conn *c, int reason)
     struct agent_link *a = c->arg;
     a->conn_open = a->greeted = false;
     /* An agent that closed its only connection, or broke it, is of no use any more. */
-    if (a->process)
-        (void)process_signal(a->process, SIGTERM);
-    else
+    if (a->process && !a->ending)
+        (void)process_signal(a->process, SIGKILL);
+    if (!a->process)
         try_later(a);
 }
 

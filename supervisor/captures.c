@@ -285,6 +285,13 @@ static void on_opened(void *arg, int r, const char *text)
         send_answer(c);
         return;
     }
+    if (c->instance->state == INSTANCE_STOPPING) {
+        /* It goes with its port; a client would only hold it. */
+        end_with(c, "failed", ERR_APP_GONE, "the app was being stopped");
+        release(c);
+        send_answer(c);
+        return;
+    }
     start_probe(c, c->cancel_wanted);
 }
 
@@ -375,9 +382,22 @@ static void on_closer_done(struct capture *c)
         on_checked(c, false);
 }
 
+/* A probe that failed before it could close the port.  Node 8 and 9 close in their own time; where somebody else is
+ * attached, the port stays. */
+static bool may_close_again(const struct capture *c)
+{
+    const struct instance *in = c->instance;
+    return in && !c->closing_only && in->runtime.major >= 10 && in->state != INSTANCE_STOPPING &&
+           !inspector_has_strangers(&in->inspector);
+}
+
 static void on_checked(void *arg, bool left_open)
 {
     struct capture *c = arg;
+    if (left_open && may_close_again(c)) {
+        start_probe(c, true);
+        return;
+    }
     if (left_open) {
         json_t *warnings = json_array();
         (void)json_array_append_new(warnings, json_string("port_left_open"));

@@ -85,6 +85,7 @@ void inspector_process_started(struct inspector *i, bool user_opens)
     stderr_lines_init(&i->instance->err.lines, confirm_line, see_line, i);
     i->user_port = 0;
     i->silent_pid = 0;
+    i->keep_open = false;
     if (user_opens)
         logstream_watch(&i->instance->err, true);
 }
@@ -131,13 +132,18 @@ void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, vo
     }
 }
 
-void inspector_abort(struct inspector *i)
+static void on_always_opened(void *arg, int r, const char *text)
 {
-    i->on_opened = NULL;
-    i->on_checked = NULL;
-    /* The signal may be on its way: its line is still to be cut and its port to be closed. */
-    if (i->state == INSPECTOR_GATE)
-        rest(i);
+    struct inspector *i = arg;
+    if (r < 0)
+        log_warn(0, "%s: profiling \"always\": %s", instance_name(i->instance), text);
+}
+
+void inspector_open_always(struct inspector *i)
+{
+    i->keep_open = true;
+    if (i->state == INSPECTOR_CLOSED || i->state == INSPECTOR_LINGERING)
+        inspector_open(i, instance_pid(i->instance), on_always_opened, i);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -240,6 +246,11 @@ static void opened(struct inspector *i, int r, const char *text)
 {
     inspector_opened_cb done = i->on_opened;
     i->on_opened = NULL;
+    if (r == 0 && i->keep_open && i->pid == instance_pid(i->instance)) {
+        i->user_port = i->port;
+        memcpy(i->user_path, i->path, sizeof i->user_path);
+        i->ours = false;
+    }
     if (r == 0)
         set_state(i, INSPECTOR_OPEN, 0, 0);
     else

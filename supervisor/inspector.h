@@ -39,8 +39,9 @@ struct inspector {
     bool ours;           /* we opened it and must close it */
     unsigned clients;    /* connections that we made since it opened */
     pid_t silent_pid;    /* did not answer SIGUSR1: is never signalled again */
-    unsigned user_port;  /* the user's own --inspect, or "profiling": "always" */
+    unsigned user_port;  /* is open anyhow: the user's own --inspect, or "profiling": "always" */
     char user_path[INSPECTOR_PATH_MAX];
+    bool keep_open;      /* "profiling": "always" */
     inspector_opened_cb on_opened;
     inspector_checked_cb on_checked;
     void *arg;
@@ -56,8 +57,8 @@ void inspector_process_gone(struct inspector *i);
 
 /* Opens the inspector of `pid`; `done` comes from the loop. */
 void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg);
-/* Ends a wait without its callback. */
-void inspector_abort(struct inspector *i);
+/* Opens it for good ("profiling": "always"); a failure is logged. */
+void inspector_open_always(struct inspector *i);
 
 /* A client of ours is about to connect: its line is expected. */
 void inspector_client(struct inspector *i);

@@ -218,6 +218,7 @@ static void launch(struct instance *in)
     (void)proc_meter_open(&in->meter, in->process->pid);
     in->rss_bytes = 0;
     in->cpu_percent = 0;
+    in->settle_ticks = 0;
     (void)uv_timer_start(&in->timer, on_settle, SETTLE_MIN_MS, SETTLE_STEP_MS);
 }
 
@@ -227,12 +228,14 @@ static void on_settle(uv_timer_t *timer)
     struct proc_stat st;
     if (!in->process || procfs_stat(in->process->pid, &st) < 0)
         return;
-    /* The meter counts whole ticks of 10 ms: 0 % over the last step means that start-up is over. */
-    instance_measure(in);
-    bool resting = st.state == 'S' && in->cpu_percent < 1.0;
+    /* Asleep, and not a tick (10 ms) of CPU over the last step: start-up is over. */
+    bool resting = st.state == 'S' && st.cpu_ticks == in->settle_ticks;
+    in->settle_ticks = st.cpu_ticks;
     if (!resting && instance_uptime_ms(in) < SETTLE_MAX_MS)
         return;
     (void)uv_timer_stop(timer);
+    if (in->app->spec.profiling == PROFILING_ALWAYS && in->flags == FLAGS_OURS)
+        inspector_open_always(&in->inspector);
     instance_event(in, EV_SETTLED);
 }
 

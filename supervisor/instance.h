@@ -50,6 +50,7 @@ struct instance {
     struct exit_status ended; /* while its group is swept */
     uv_timer_t timer;         /* settle, kill timeout, sweep or restart delay: one at a time */
     int64_t kill_at_ms;
+    uint64_t settle_ticks; /* CPU used up to the last look of the settle timer */
 
     struct restart_history history;
     unsigned restarts;

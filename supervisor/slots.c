@@ -93,14 +93,23 @@ static bool still_runs(const struct slot *slot)
     return slot->start_ticks ? st.start_ticks == slot->start_ticks : st.pgrp == slot->pid;
 }
 
-void slots_survivors(struct slots *s, slots_survivor_cb each, void *arg)
+size_t slots_survivors(struct slots *s, slots_survivor_cb each, void *arg)
 {
+    size_t count = 0;
     for (unsigned i = 0; i < LIMIT_INSTANCES; i++) {
         struct slot *slot = &s->file->slots[i];
         slot->app[sizeof slot->app - 1] = '\0';
-        if (still_runs(slot))
-            each(arg, slot);
-        if (slot->used)
-            slots_release(slot);
+        if (!still_runs(slot))
+            continue;
+        count++;
+        each(arg, slot);
     }
+    return count;
+}
+
+void slots_forget(struct slots *s)
+{
+    for (unsigned i = 0; i < LIMIT_INSTANCES; i++)
+        if (s->file->slots[i].used)
+            slots_release(&s->file->slots[i]);
 }

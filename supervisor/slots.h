@@ -4,6 +4,7 @@
  * A child writes its own pid into its slot before it execs (lib/base/spawn.h). Fields are only ever appended. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -34,6 +35,9 @@ struct slot *slots_take(struct slots *s, const char *app, unsigned instance);
 void slots_release(struct slot *slot);
 
 /* A survivor is a process of an earlier supervisor that still runs: pid and start time match.  `each` is called for every
- * one; afterwards all slots are free. */
+ * one; how many there were. */
 typedef void (*slots_survivor_cb)(void *arg, const struct slot *slot);
-void slots_survivors(struct slots *s, slots_survivor_cb each, void *arg);
+size_t slots_survivors(struct slots *s, slots_survivor_cb each, void *arg);
+
+/* Frees all slots. */
+void slots_forget(struct slots *s);

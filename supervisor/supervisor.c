@@ -23,6 +23,7 @@
 
 enum {
     METER_MS = 2000,
+    SURVIVORS_MS = 1600, /* as a stop's default kill_timeout */
     PIPE_BYTES_MAX = 256 << 10,
     PIPE_PAGES_ALL = 12000, /* of the 16384 that an unprivileged user may have in pipes */
 };
@@ -34,16 +35,33 @@ static void close_handles(struct supervisor *sup);
 
 /* ---- opening ------------------------------------------------------------------------------------------------------- */
 
-/* Processes of an earlier supervisor that was killed together with everything that knew them: an app never runs
- * twice, so they are stopped before anything is started. */
-static void stop_survivor(void *arg, const struct slot *slot)
+static void ask_survivor(void *arg, const struct slot *slot)
 {
     log_warn(0, "%s-%u: pid %d still runs from before and is stopped", slot->app, slot->instance,
              (int)slot->pid);
-    (void)process_group_signal(slot->pid, SIGTERM);
-    for (int i = 0; i < 100 && process_group_alive(slot->pid); i++)
-        (void)usleep(10000);
+    (void)process_group_signal(slot->pid, SIGINT);
+}
+
+static void kill_survivor(void *arg, const struct slot *slot)
+{
     (void)process_group_signal(slot->pid, SIGKILL);
+}
+
+static void ignore_survivor(void *arg, const struct slot *slot)
+{
+}
+
+/* Processes of an earlier supervisor that was killed together with everything that knew them: an app never runs
+ * twice, so they are stopped before anything is started, and before anybody is served. */
+static void stop_survivors(struct supervisor *sup)
+{
+    size_t count = slots_survivors(&sup->slots, ask_survivor, NULL);
+    for (int i = 0; i < SURVIVORS_MS / 10 && count > 0; i++) {
+        (void)usleep(10000);
+        count = slots_survivors(&sup->slots, ignore_survivor, NULL);
+    }
+    (void)slots_survivors(&sup->slots, kill_survivor, NULL);
+    slots_forget(&sup->slots);
 }
 
 static int open_home(struct supervisor *sup)
@@ -112,7 +130,7 @@ void supervisor_start(struct supervisor *sup)
 {
     struct app *app;
     struct instance *in;
-    slots_survivors(&sup->slots, stop_survivor, sup);
+    stop_survivors(sup);
     (void)state_file_load(&sup->state_file);
     warn_about_root();
     agent_link_start(&sup->agent);

@@ -42,7 +42,10 @@ const char *spawn_step_text(enum spawn_step step)
 
 /* ---- in the child: shares our memory, so only plain system calls from here on ---------------------------------- */
 
-static void default_signals(void)
+/* The child leaves this stack by exec, so AddressSanitizer's marks on it would stay for whoever gets the memory next. */
+#define IN_CHILD __attribute__((no_sanitize("address")))
+
+IN_CHILD static void default_signals(void)
 {
     const struct sigaction action = {.sa_handler = SIG_DFL};
     for (int sig = 1; sig < NSIG; sig++)
@@ -54,7 +57,7 @@ static void default_signals(void)
 }
 
 /* All sources are first copied above the targets, so that no copy overwrites a source that is still needed. */
-static int place_fds(const struct spawn *s)
+IN_CHILD static int place_fds(const struct spawn *s)
 {
     int copies[SPAWN_FDS_MAX];
     for (unsigned i = 0; i < s->fd_count; i++) {
@@ -74,7 +77,7 @@ static int place_fds(const struct spawn *s)
 }
 
 /* Plain system calls: libc's wrappers would change the ids of the parent's threads too. */
-static int become(const struct spawn *s)
+IN_CHILD static int become(const struct spawn *s)
 {
     if (syscall(SYS_setgroups, s->group_count, s->groups) < 0)
         return -1;
@@ -83,7 +86,7 @@ static int become(const struct spawn *s)
     return (int)syscall(SYS_setresuid, s->uid, s->uid, s->uid);
 }
 
-static void limit_nofile(unsigned long soft)
+IN_CHILD static void limit_nofile(unsigned long soft)
 {
     struct rlimit limit;
     if (soft == 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -92,7 +95,7 @@ static void limit_nofile(unsigned long soft)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int fail(struct child *c, enum spawn_step step)
+IN_CHILD static int fail(struct child *c, enum spawn_step step)
 {
     c->error = errno ? errno : EINVAL;
     c->step = step;
@@ -101,7 +104,7 @@ static int fail(struct child *c, enum spawn_step step)
     _exit(127);
 }
 
-static int child_main(void *arg)
+IN_CHILD static int child_main(void *arg)
 {
     struct child *c = arg;
     const struct spawn *s = c->s;

@@ -130,6 +130,8 @@ static int receive(struct client *c)
                         .msg_control = &control,
                         .msg_controllen = sizeof control};
     ssize_t n = recvmsg(c->fd, &mh, MSG_CMSG_CLOEXEC);
+    if (n < 0 && errno == EINTR)
+        return 0;
     if (n <= 0)
         return n < 0 ? -errno : -ECONNRESET;
     keep_fds(c, &mh);
@@ -249,7 +251,8 @@ static int send_unanswered(struct client *c, const struct client_request *reques
 
 static bool connection_broke(int r)
 {
-    return r == -ECONNRESET || r == -EPIPE || r == -ECONNREFUSED || r == -ENOENT;
+    /* EINTR: connect() met a signal. */
+    return r == -ECONNRESET || r == -EPIPE || r == -ECONNREFUSED || r == -ENOENT || r == -EINTR;
 }
 
 static int64_t now_ms(void)

@@ -1,0 +1,554 @@
+#include "agent/spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/path.h"
+
+#define RECORD ".json"
+#define RECORD_NEW ".json.tmp"
+#define BROKEN ".json.broken"
+#define PART ".part"
+
+/* Ids are kept for a week, as docs/PROTOCOL.md promises to those who repeat a request. */
+#define KEEP_MS (7 * 24 * 3600 * INT64_C(1000))
+
+enum { FILE_MODE = 0600, FOLDER_MODE = 0700, LOCK_STEP_MS = 20 };
+
+static char *file_path(const struct spool *s, const char *id, const char *extension)
+{
+    return xasprintf("%s/%s%s", s->dir, id, extension);
+}
+
+static void remove_file(const struct spool *s, const char *id, const char *extension)
+{
+    AUTOFREE char *path = file_path(s, id, extension);
+    if (unlink(path) < 0 && errno != ENOENT)
+        log_warn(-errno, "cannot remove %s, ignoring", path);
+}
+
+/* ---- the folder
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+static int check_folder(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_uid != geteuid())
+        return -EPERM;
+    if ((st.st_mode & 077) != 0 && fchmod(fd, FOLDER_MODE) < 0)
+        return -errno;
+    return 0;
+}
+
+/* An agent whose supervisor has gone may still be finishing its last write. */
+static int lock_folder(int fd, int wait_ms)
+{
+    for (;;) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK)
+            return -errno;
+        if (wait_ms <= 0)
+            return -EBUSY;
+        (void)nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_MS * 1000000L}, NULL);
+        wait_ms -= LOCK_STEP_MS;
+    }
+}
+
+int spool_open(struct spool *s, const char *home, int wait_ms)
+{
+    *s = (struct spool){.lock_fd = -1,
+                        .keep_ms = KEEP_MS,
+                        .limit_bytes = (int64_t)LIMIT_SPOOL_BYTES,
+                        .limit_records = LIMIT_SPOOL_RECORDS};
+    AUTOFREE char *dir = path_join(home, "spool");
+    int r = path_mkdir(dir, FOLDER_MODE);
+    if (r < 0)
+        return r;
+    AUTOCLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    r = check_folder(fd);
+    if (r == 0)
+        r = lock_folder(fd, wait_ms);
+    if (r < 0)
+        return r;
+    s->dir = TAKE(dir);
+    s->lock_fd = TAKE_FD(fd);
+    return 0;
+}
+
+void spool_close(struct spool *s)
+{
+    if (s->lock_fd >= 0)
+        (void)close(s->lock_fd);
+    free(s->dir);
+    free(s->entries);
+    *s = (struct spool){.lock_fd = -1};
+}
+
+/* ---- the index
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static struct spool_entry *find(const struct spool *s, const char *id)
+{
+    /* From the newest on: that is what is asked for. */
+    for (size_t i = s->count; i > 0; i--)
+        if (strcmp(s->entries[i - 1].id, id) == 0)
+            return &s->entries[i - 1];
+    return NULL;
+}
+
+const struct spool_entry *spool_find(const struct spool *s, const char *id)
+{
+    return find(s, id);
+}
+
+static void set_entry(struct spool_entry *e, const struct record *r)
+{
+    int64_t bytes = r->bytes > 0 ? r->bytes : 0;
+    e->ended = record_ended(r);
+    e->ended_ms = r->ended_ms;
+    e->result_bytes = record_has_result(r) ? bytes : RECORD_UNKNOWN;
+}
+
+static void index_add(struct spool *s, const struct record *r)
+{
+    if (s->count == s->capacity) {
+        s->capacity = s->capacity ? s->capacity * 2 : 16;
+        s->entries = xreallocarray(s->entries, s->capacity, sizeof *s->entries);
+    }
+    size_t at = s->count++;
+    for (; at > 0 && s->entries[at - 1].created_ms > r->created_ms; at--)
+        s->entries[at] = s->entries[at - 1];
+    struct spool_entry *e = &s->entries[at];
+    *e = (struct spool_entry){.kind = r->kind, .created_ms = r->created_ms};
+    memcpy(e->id, r->id, UUID_TEXT);
+    set_entry(e, r);
+}
+
+/* ---- records
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static int record_text(const struct record *r, struct buf *out)
+{
+    AUTOJSON json_t *json = record_to_json(r);
+    int e = json_to_buf(json, out);
+    return e < 0 ? e : buf_addc(out, '\n');
+}
+
+static int save_durable(const struct spool *s, const struct record *r)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_CAPTURE_RECORD);
+    AUTOFREE char *path = file_path(s, r->id, RECORD);
+    int e = record_text(r, &text);
+    return e < 0 ? e : path_write_atomic(path, text.data, text.len, FILE_MODE);
+}
+
+/* Writes a new file whole; a record is far below what one write() takes. */
+static int write_new(const char *path, const struct buf *text)
+{
+    AUTOCLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = write(fd, text->data, text->len);
+    if (n < 0)
+        return -errno;
+    return (size_t)n == text->len ? 0 : -ENOSPC;
+}
+
+int spool_save(const struct spool *s, const struct record *r)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_CAPTURE_RECORD);
+    AUTOFREE char *path = file_path(s, r->id, RECORD);
+    AUTOFREE char *new_path = file_path(s, r->id, RECORD_NEW);
+    int e = record_text(r, &text);
+    if (e == 0)
+        e = write_new(new_path, &text);
+    if (e == 0 && rename(new_path, path) < 0)
+        e = -errno;
+    if (e < 0)
+        (void)unlink(new_path);
+    return e;
+}
+
+int spool_read(const struct spool *s, const char *id, struct record *ret_record,
+               char reterr_text[static RECORD_TEXT])
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_CAPTURE_RECORD);
+    AUTOFREE char *path = file_path(s, id, RECORD);
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode)) {
+        (void)snprintf(reterr_text, RECORD_TEXT, "it is no regular file");
+        return ERR_INVALID;
+    }
+    int e = path_read(path, &text);
+    if (e < 0) {
+        (void)snprintf(reterr_text, RECORD_TEXT, "%s", err_str(e));
+        return e;
+    }
+    AUTORECORD struct record r;
+    record_init(&r);
+    e = record_parse(buf_str(&text), text.len, &r, reterr_text);
+    if (e < 0)
+        return e;
+    if (strcmp(r.id, id) != 0) {
+        (void)snprintf(reterr_text, RECORD_TEXT, "its id is not that of the file's name");
+        return ERR_INVALID;
+    }
+    *ret_record = r;
+    record_init(&r);
+    return 0;
+}
+
+/* ---- the life of a capture's files
+ * --------------------------------------------------------------------------------- */
+
+/* A file of that name may be left from a record that was moved aside. */
+static int make_part(const char *path)
+{
+    if (unlink(path) < 0 && errno != ENOENT)
+        return -errno;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    return fd < 0 ? -errno : fd;
+}
+
+int spool_create(struct spool *s, const struct record *r, int *ret_fd)
+{
+    AUTOFREE char *part = file_path(s, r->id, PART);
+    AUTOCLOSE int fd = make_part(part);
+    if (fd < 0)
+        return fd;
+    /* The record comes second: its fsync of the folder makes the part file's name durable, too. */
+    int e = save_durable(s, r);
+    if (e < 0) {
+        (void)unlink(part);
+        return e;
+    }
+    index_add(s, r);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int spool_create_ended(struct spool *s, const struct record *r)
+{
+    int e = save_durable(s, r);
+    if (e == 0)
+        index_add(s, r);
+    return e;
+}
+
+int64_t spool_part_size(const struct spool *s, const char *id)
+{
+    AUTOFREE char *path = file_path(s, id, PART);
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return -errno;
+    return S_ISREG(st.st_mode) ? (int64_t)st.st_size : -EINVAL;
+}
+
+int spool_open_result(const struct spool *s, const struct record *r)
+{
+    AUTOFREE char *path = file_path(s, r->id, record_kind_extension(r->kind));
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 ? -errno : fd;
+}
+
+int spool_end_init(struct spool_end *e, const struct spool *s, const struct record *r)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_CAPTURE_RECORD);
+    int error = record_text(r, &text);
+    if (error < 0)
+        return error;
+    *e = (struct spool_end){.record_path = file_path(s, r->id, RECORD),
+                            .part_path = file_path(s, r->id, PART),
+                            .len = text.len};
+    if (record_has_result(r))
+        e->result_path = file_path(s, r->id, record_kind_extension(r->kind));
+    e->text = buf_take(&text);
+    return 0;
+}
+
+void spool_end_clear(struct spool_end *e)
+{
+    free(e->record_path);
+    free(e->part_path);
+    free(e->result_path);
+    free(e->text);
+    *e = (struct spool_end){0};
+}
+
+static int sync_path(const char *path, int flags)
+{
+    AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+static int sync_folder_of(const char *path)
+{
+    AUTOFREE char *dir = xstrndup(path, (size_t)(path_base(path) - path));
+    return sync_path(dir, O_DIRECTORY);
+}
+
+/* The bytes, then the record, then the name: a record that says done has its bytes on disk, under
+ * one of two names, and spool_scan() finishes the renaming. */
+static int write_with_result(const struct spool_end *e)
+{
+    int r = sync_path(e->part_path, O_NOFOLLOW);
+    if (r == 0)
+        r = path_write_atomic(e->record_path, e->text, e->len, FILE_MODE);
+    if (r == 0 && rename(e->part_path, e->result_path) < 0)
+        r = -errno;
+    return r < 0 ? r : sync_folder_of(e->record_path);
+}
+
+/* The part file goes first, so that on a full disk there is room for the record. */
+int spool_end_write(const struct spool_end *e)
+{
+    if (e->result_path)
+        return write_with_result(e);
+    if (unlink(e->part_path) < 0 && errno != ENOENT)
+        return -errno;
+    return path_write_atomic(e->record_path, e->text, e->len, FILE_MODE);
+}
+
+void spool_ended(struct spool *s, const struct record *r)
+{
+    struct spool_entry *e = find(s, r->id);
+    if (e)
+        set_entry(e, r);
+}
+
+/* ---- what a crash left
+ * --------------------------------------------------------------------------------------------- */
+
+struct scan {
+    struct spool *s;
+    int64_t now_ms;
+    spool_found_cb found;
+    void *arg;
+};
+
+/* "<id><extension>"; false for a name that is not ours. */
+static bool split_name(const char *name, char ret_id[static UUID_TEXT], const char **ret_extension)
+{
+    if (strlen(name) < UUID_TEXT)
+        return false;
+    memcpy(ret_id, name, UUID_TEXT - 1);
+    ret_id[UUID_TEXT - 1] = '\0';
+    *ret_extension = name + UUID_TEXT - 1;
+    return uuid_valid(ret_id);
+}
+
+static void set_aside(const struct spool *s, const char *id, int error, const char *why)
+{
+    AUTOFREE char *path = file_path(s, id, RECORD);
+    AUTOFREE char *aside = file_path(s, id, BROKEN);
+    if (error == ERR_TOO_BIG)
+        why = "it is larger than a record can be";
+    log_warn(0, "%s is no record (%s); it is now %s", path, why, path_base(aside));
+    if (rename(path, aside) < 0)
+        log_warn(-errno, "cannot rename %s, ignoring", path);
+}
+
+/* A record that says there is a result: under its name, under the part file's, or lost. */
+static void find_result(const struct spool *s, struct record *r)
+{
+    AUTOFREE char *result = file_path(s, r->id, record_kind_extension(r->kind));
+    AUTOFREE char *part = file_path(s, r->id, PART);
+    struct stat st;
+    if (lstat(result, &st) == 0 || rename(part, result) == 0)
+        return;
+    log_warn(-errno, "capture %s has lost its result, %s", r->id, result);
+    record_warn(r, RECORD_RESULT_MISSING);
+    int e = spool_save(s, r);
+    if (e < 0)
+        log_warn(e, "cannot save the record of capture %s, ignoring", r->id);
+}
+
+static void load(struct scan *scan, const char *id)
+{
+    char why[RECORD_TEXT];
+    AUTORECORD struct record r;
+    record_init(&r);
+    int e = spool_read(scan->s, id, &r, why);
+    if (e == ERR_SYNTAX || e == ERR_INVALID || e == ERR_TOO_BIG) {
+        set_aside(scan->s, id, e, why);
+        return;
+    }
+    if (e < 0) {
+        log_err(e, "cannot read the record of capture %s, ignoring", id);
+        return;
+    }
+    if (record_has_result(&r))
+        find_result(scan->s, &r);
+    index_add(scan->s, &r);
+    if (!record_ended(&r))
+        scan->found(scan->arg, &r);
+}
+
+static void load_records(struct scan *scan, const char *name)
+{
+    char id[UUID_TEXT];
+    const char *extension;
+    if (split_name(name, id, &extension) && str_eq(extension, RECORD))
+        load(scan, id);
+}
+
+static bool is_result(const char *extension)
+{
+#define X(kind, word, ends)                                                                        \
+    if (str_eq(extension, ends))                                                                   \
+        return true;
+    RECORD_KINDS(X)
+#undef X
+    return false;
+}
+
+/* Is there no record that this file belongs to?  One that cannot be read still counts. */
+static bool is_orphan(const struct spool *s, const char *id)
+{
+    AUTOFREE char *path = file_path(s, id, RECORD);
+    struct stat st;
+    return lstat(path, &st) < 0 && errno == ENOENT;
+}
+
+static bool is_old(const struct scan *scan, const char *id, const char *extension)
+{
+    AUTOFREE char *path = file_path(scan->s, id, extension);
+    struct stat st;
+    return lstat(path, &st) == 0 &&
+           scan->now_ms - (int64_t)st.st_mtim.tv_sec * 1000 > scan->s->keep_ms;
+}
+
+/* What nobody can ask for goes: at once when it is half a file, after a week when a person might
+ * want to look at it. */
+static bool is_rubbish(const struct scan *scan, const char *id, const char *extension)
+{
+    const struct spool_entry *e = find(scan->s, id);
+    if (str_eq(extension, RECORD_NEW))
+        return true;
+    if (str_eq(extension, PART))
+        return e ? e->ended : is_orphan(scan->s, id);
+    if (str_eq(extension, BROKEN))
+        return is_old(scan, id, extension);
+    if (!is_result(extension))
+        return false;
+    if (e)
+        return e->ended && e->result_bytes == RECORD_UNKNOWN;
+    return is_orphan(scan->s, id) && is_old(scan, id, extension);
+}
+
+static void sweep(struct scan *scan, const char *name)
+{
+    char id[UUID_TEXT];
+    const char *extension;
+    if (split_name(name, id, &extension) && is_rubbish(scan, id, extension))
+        remove_file(scan->s, id, extension);
+}
+
+static int each_file(struct scan *scan, void (*each)(struct scan *, const char *))
+{
+    DIR *dir = opendir(scan->s->dir);
+    if (!dir)
+        return -errno;
+    const struct dirent *entry;
+    while ((entry = readdir(dir)))
+        each(scan, entry->d_name);
+    (void)closedir(dir);
+    return 0;
+}
+
+int spool_scan(struct spool *s, int64_t now_ms, spool_found_cb found, void *arg)
+{
+    struct scan scan = {.s = s, .now_ms = now_ms, .found = found, .arg = arg};
+    int r = each_file(&scan, load_records);
+    return r < 0 ? r : each_file(&scan, sweep);
+}
+
+/* ---- retention
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static void forget_records(struct spool *s, int64_t now_ms)
+{
+    size_t surplus = s->count > s->limit_records ? s->count - s->limit_records : 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct spool_entry *e = &s->entries[i];
+        bool goes = e->ended && (surplus > 0 || now_ms - e->ended_ms > s->keep_ms);
+        if (!goes) {
+            s->entries[kept++] = *e;
+            continue;
+        }
+        /* The record last: a result without one would never be found again. */
+        remove_file(s, e->id, record_kind_extension(e->kind));
+        remove_file(s, e->id, RECORD);
+        surplus -= surplus > 0;
+    }
+    s->count = kept;
+}
+
+static void drop_result(struct spool *s, struct spool_entry *e)
+{
+    char why[RECORD_TEXT];
+    AUTORECORD struct record r;
+    record_init(&r);
+    int error = spool_read(s, e->id, &r, why);
+    if (error == 0) {
+        record_warn(&r, RECORD_RESULT_REMOVED);
+        error = spool_save(s, &r);
+    }
+    if (error < 0)
+        log_warn(error, "cannot note in the record of capture %s that its result is removed",
+                 e->id);
+    remove_file(s, e->id, record_kind_extension(e->kind));
+    e->result_bytes = RECORD_UNKNOWN;
+}
+
+static void drop_results(struct spool *s)
+{
+    int64_t total = 0;
+    const struct spool_entry *newest = NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->entries[i].result_bytes == RECORD_UNKNOWN)
+            continue;
+        newest = &s->entries[i];
+        total += newest->result_bytes;
+    }
+    for (size_t i = 0; i < s->count && total > s->limit_bytes; i++) {
+        struct spool_entry *e = &s->entries[i];
+        if (e == newest || e->result_bytes == RECORD_UNKNOWN)
+            continue;
+        total -= e->result_bytes;
+        drop_result(s, e);
+    }
+}
+
+void spool_retain(struct spool *s, int64_t now_ms)
+{
+    forget_records(s, now_ms);
+    drop_results(s);
+}

@@ -1,0 +1,99 @@
+/* spool.h -- the agent's folder of records and results, $PROCTOR_HOME/spool (0700, files 0600).
+ *
+ *   <id>.json                       the record; written with fsync before the supervisor is asked
+ * and when the capture has ended, without fsync (but whole) at the phases in between <id>.part the
+ * result while it is being written <id>.cpuprofile, .heapprofile   the result <id>.json.broken a
+ * record that could not be read
+ *
+ * The order of the steps is such that a crash between any two of them is mended by the next
+ * spool_scan().  In memory there is only an index; records are read when they are asked for.  What
+ * a capture's life is, is capture.h's business. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/record.h"
+
+struct spool_entry {
+    char id[UUID_TEXT];
+    enum record_kind kind;
+    bool ended;
+    int64_t created_ms;
+    int64_t ended_ms;
+    int64_t result_bytes; /* RECORD_UNKNOWN: there is no result */
+};
+
+struct spool {
+    char *dir;
+    int lock_fd;                 /* the folder, locked: one agent at a time writes here */
+    struct spool_entry *entries; /* in the order of their creation */
+    size_t count;
+    size_t capacity;
+    /* What spool_retain() keeps; spool_open() sets the limits of limits.h, tests smaller ones. */
+    int64_t keep_ms;
+    int64_t limit_bytes;
+    size_t limit_records;
+};
+
+/* Makes the folder when it is missing and locks it, waiting `wait_ms` for an agent that is just
+ * ending.  Returns 0, -EPERM (it belongs to another user), -EBUSY (another agent holds it), or
+ * -errno. */
+int spool_open(struct spool *s, const char *home, int wait_ms);
+void spool_close(struct spool *s);
+
+/* Reads all records, mends what a crash left, and calls `found` for each capture that has not
+ * ended; the callee takes what `r` holds (it is cleared afterwards). */
+typedef void (*spool_found_cb)(void *arg, struct record *r);
+int spool_scan(struct spool *s, int64_t now_ms, spool_found_cb found, void *arg);
+
+/* The index; NULL when the id is not known.  Borrowed until the next call that changes the spool.
+ */
+const struct spool_entry *spool_find(const struct spool *s, const char *id);
+
+/* Makes the file for the result and then the record, both durable.  `*ret_fd` is where the result
+ * is written.  On failure nothing is left.  */
+int spool_create(struct spool *s, const struct record *r, int *ret_fd);
+
+/* The same for a capture that has ended before it began: no file for a result. */
+int spool_create_ended(struct spool *s, const struct record *r);
+
+/* Replaces the record, whole but without fsync. */
+int spool_save(const struct spool *s, const struct record *r);
+
+/* Reads a record.  ERR_SYNTAX, ERR_INVALID and ERR_TOO_BIG mean that it is broken. */
+int spool_read(const struct spool *s, const char *id, struct record *ret_record,
+               char reterr_text[static RECORD_TEXT]);
+
+/* The size of a result that is not stored yet, or -errno. */
+int64_t spool_part_size(const struct spool *s, const char *id);
+
+/* The result, opened read-only, or -errno. */
+int spool_open_result(const struct spool *s, const struct record *r);
+
+/* ---- the end of a capture: disks can be slow, so the middle step may run in another thread ----
+ */
+
+/* What to write, by itself: it refers to neither spool nor record. */
+struct spool_end {
+    char *record_path;
+    char *part_path;
+    char *result_path; /* NULL: there is no result, the part file goes */
+    char *text;
+    size_t len;
+};
+
+int spool_end_init(struct spool_end *e, const struct spool *s, const struct record *r);
+void spool_end_clear(struct spool_end *e);
+
+/* Makes record and result durable.  Blocks; touches nothing but `e` and its files. */
+int spool_end_write(const struct spool_end *e);
+
+/* Brings the index up to date. */
+void spool_ended(struct spool *s, const struct record *r);
+
+/* Removes what is too old and what is too much, the oldest first: records with their results when
+ * they ended more than keep_ms ago or are too many, else only results.  The newest result stays,
+ * whatever its size, and so does all that has not ended. */
+void spool_retain(struct spool *s, int64_t now_ms);

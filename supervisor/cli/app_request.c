@@ -1,0 +1,149 @@
+#include "supervisor/cli/app_request.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+#include "supervisor/cli/app_table.h"
+#include "supervisor/cli/cmd.h"
+#include "supervisor/cli/connect.h"
+#include "supervisor/cli/text.h"
+
+json_t *app_request_targets(const struct strlist *targets)
+{
+    json_t *params = json_object();
+    (void)json_object_set_new(params, "targets", json_from_strlist(targets));
+    return params;
+}
+
+void app_request_add_env(json_t *params)
+{
+    struct strlist env = {.items = environ};
+    while (environ && environ[env.count])
+        env.count++;
+    (void)json_object_set_new(params, "env", json_from_env(&env));
+}
+
+static bool on_its_way(const char *status)
+{
+    return str_eq(status, "launching") || str_eq(status, "stopping");
+}
+
+/* "api-0: online" as each gets there. */
+static int on_progress(void *arg, const json_t *params)
+{
+    if (!params)
+        return 0;
+    const char *status = json_get_string(params, "status", "");
+    const char *text = json_get_string(params, "text", "");
+    if (on_its_way(status) && !*text)
+        return 0;
+    AUTOFREE char *label = app_label(params);
+    AUTOFREE char *line = NULL;
+    if (asprintf(&line, "%s: %s%s%s", label, status, *text ? ": " : "", text) < 0)
+        abort();
+    text_make_safe(line);
+    (void)printf("%s\n", line);
+    (void)fflush(stdout);
+    return 0;
+}
+
+/* What a request wants of an instance in the end. */
+enum goal { GOAL_RUNS, GOAL_STOPS, GOAL_GONE };
+
+static bool has_failed(const json_t *instance, enum goal goal)
+{
+    const char *status = json_get_string(instance, "status", "");
+    switch (goal) {
+    case GOAL_RUNS:
+        return json_object_get(instance, "error") || str_eq(status, "errored") ||
+               str_eq(status, "waiting restart");
+    case GOAL_STOPS:
+        return !str_eq(status, "stopped") && !str_eq(status, "errored");
+    case GOAL_GONE:
+        return !str_eq(status, "deleted") && !str_eq(status, "stopped");
+    }
+    return true;
+}
+
+/* Says what failed; returns the exit code. */
+static int report(const json_t *instances, enum goal goal)
+{
+    static const char *const unknown[] = {
+        [GOAL_RUNS] = "it did not come online",
+        [GOAL_STOPS] = "it did not stop",
+        [GOAL_GONE] = "it is still there",
+    };
+    int code = CMD_DONE;
+    size_t i;
+    json_t *instance;
+    json_array_foreach((json_t *)instances, i, instance)
+    {
+        if (!has_failed(instance, goal))
+            continue;
+        AUTOFREE char *label = app_label(instance);
+        say_error("%s is %s: %s", label, json_get_string(instance, "status", "?"),
+                  json_get_string(instance, "error", unknown[goal]));
+        code = CMD_FAILED;
+    }
+    return code;
+}
+
+static void add_unchanged(const json_t *instances, struct strlist *ret_unchanged)
+{
+    size_t i;
+    json_t *instance;
+    json_array_foreach((json_t *)instances, i, instance)
+        if (str_eq(json_get_string(instance, "action", ""), "unchanged"))
+            strlist_add_taken(ret_unchanged, app_label(instance));
+}
+
+/* The table of the apps that the answer names. */
+static void print_apps(struct client *c, const json_t *instances)
+{
+    AUTOSTRLIST struct strlist names = {0};
+    size_t i;
+    json_t *instance;
+    json_array_foreach((json_t *)instances, i, instance)
+    {
+        const char *name = json_get_string(instance, "name", "");
+        if (names.count == 0 || !str_eq(names.items[names.count - 1], name))
+            strlist_add(&names, name);
+    }
+    if (names.count == 0)
+        return;
+    AUTOMSG struct msg answer = {0};
+    AUTOJSON json_t *params = app_request_targets(&names);
+    if (client_call(c, "app.list", params, NULL, NULL, &answer) < 0)
+        return;
+    app_table_print(json_object_get(answer.result, "apps"), stdout);
+}
+
+static enum goal goal_of(const char *method)
+{
+    if (str_eq(method, "app.delete"))
+        return GOAL_GONE;
+    return str_eq(method, "app.stop") ? GOAL_STOPS : GOAL_RUNS;
+}
+
+int app_request(struct client *c, const char *method, json_t *params, struct strlist *ret_unchanged)
+{
+    AUTOJSON json_t *owned = params;
+    AUTOMSG struct msg answer = {0};
+    int r = client_call(c, method, owned, on_progress, NULL, &answer);
+    if (r < 0) {
+        say_error("%s failed: %s", strchr(method, '.') + 1, say_reason(r, &answer));
+        return say_exit_code(r);
+    }
+    const json_t *instances = json_object_get(answer.result, "instances");
+    enum goal goal = goal_of(method);
+    int code = report(instances, goal);
+    if (ret_unchanged)
+        add_unchanged(instances, ret_unchanged);
+    if (goal != GOAL_GONE && !(ret_unchanged && ret_unchanged->count > 0))
+        print_apps(c, instances);
+    return code;
+}

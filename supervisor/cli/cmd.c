@@ -1,0 +1,156 @@
+#include "supervisor/cli/cmd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/mem.h"
+#include "lib/base/path.h"
+#include "lib/base/str.h"
+#include "supervisor/cli/help.h"
+#include "supervisor/cli/say.h"
+
+#define X(name) extern const struct cmd cmd_##name;
+CMD_LIST(X)
+#undef X
+
+const struct cmd *const cmd_table[] = {
+#define X(name) &cmd_##name,
+    CMD_LIST(X)
+#undef X
+        NULL,
+};
+
+const struct cmd *cmd_find(const char *name)
+{
+    for (const struct cmd *const *c = cmd_table; *c; c++) {
+        if (str_eq((*c)->name, name))
+            return *c;
+        for (const char *const *alias = (*c)->aliases; *alias; alias++)
+            if (str_eq(*alias, name))
+                return *c;
+    }
+    return NULL;
+}
+
+/* ---- programs of their own ------------------------------------------------------------------------------------------ */
+
+/* These are not for people: proctord and the agent start them. */
+static bool internal(const char *name)
+{
+    static const char *const names[] = {"agent", "probe", "keeper"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (str_eq(names[i], name))
+            return true;
+    return false;
+}
+
+void cmd_exec_program(char **argv)
+{
+    const char *name = argv[0];
+    if (internal(name) || !*name || name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")])
+        return;
+    char *program = xasprintf("proctor-%s", name);
+    AUTOFREE char *path = path_sibling(program);
+    argv[0] = program;
+    (void)signal(SIGPIPE, SIG_DFL);
+    (void)execv(path, argv);
+    (void)signal(SIGPIPE, SIG_IGN);
+    argv[0] = (char *)name;
+    free(program);
+}
+
+/* ---- running -------------------------------------------------------------------------------------------------------- */
+
+int cmd_usage_error(const char *name, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    AUTOFREE char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    say_error("%s: %s (see 'proctor help %s')", name, text ? text : "wrong use", name);
+    return CMD_USAGE;
+}
+
+static int check_operands(const struct cmd *c, const struct args *args)
+{
+    if (args->operand_count < c->operands_min)
+        return cmd_usage_error(c->name, "what is missing: proctor %s %s", c->name, c->usage);
+    if (args->operand_count > c->operands_max)
+        return cmd_usage_error(c->name, "'%s' is too much", args->operands[c->operands_max]);
+    return CMD_DONE;
+}
+
+static int run_cmd(const struct cmd *c, int argc, char **argv)
+{
+    char error[ARGS_ERROR_TEXT];
+    struct args args;
+    if (args_parse(&args, c->options, argc, argv, error) < 0)
+        return cmd_usage_error(c->name, "%s", error);
+    int code = CMD_DONE;
+    if (args.help)
+        help_command(c, stdout);
+    else
+        code = check_operands(c, &args);
+    if (code == CMD_DONE && !args.help)
+        code = c->run(&args);
+    args_clear(&args);
+    return code;
+}
+
+static int unknown(const char *name)
+{
+    const char *candidates[128];
+    size_t count = 0;
+    for (const struct cmd *const *c = cmd_table; *c; c++) {
+        candidates[count++] = (*c)->name;
+        for (const char *const *alias = (*c)->aliases; *alias; alias++)
+            if (strlen(*alias) > 2)
+                candidates[count++] = *alias;
+    }
+    candidates[count++] = "top";
+    const char *nearest = str_nearest(name, candidates, count);
+    if (nearest)
+        say_error("unknown command '%s'; did you mean '%s'?", name, nearest);
+    else
+        say_error("unknown command '%s' (see 'proctor help')", name);
+    return CMD_USAGE;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    if (argc < 2) {
+        help_all(stderr);
+        return CMD_USAGE;
+    }
+    const char *name = argv[1];
+    if (str_eq(name, "--version") || str_eq(name, "-V") || str_eq(name, "-v")) {
+        (void)printf("proctor %s\n", PROCTOR_VERSION);
+        return CMD_DONE;
+    }
+    if (str_eq(name, "--help") || str_eq(name, "-h"))
+        name = "help";
+    if (name[0] == '-') {
+        say_error("unknown option '%s' (see 'proctor help')", name);
+        return CMD_USAGE;
+    }
+    const struct cmd *c = cmd_find(name);
+    if (c)
+        return run_cmd(c, argc - 2, argv + 2);
+    cmd_exec_program(argv + 1);
+    return unknown(name);
+}
+
+int cmd_main(int argc, char **argv)
+{
+    /* A closed pipe is seen at the write, so that it can end us quietly. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    return say_finish(dispatch(argc, argv));
+}

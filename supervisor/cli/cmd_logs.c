@@ -1,0 +1,280 @@
+#include "supervisor/cli/cmd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/base/path.h"
+#include "supervisor/cli/app_request.h"
+#include "supervisor/cli/app_table.h"
+#include "supervisor/cli/connect.h"
+#include "supervisor/cli/log_set.h"
+#include "supervisor/cli/out.h"
+#include "supervisor/cli/say.h"
+#include "supervisor/cli/text.h"
+
+enum { LINES_MAX = 100000000, EVENT_BYTES = 16384 };
+
+// clang-format off
+static const struct arg_option options[] = {
+    {"lines", 'n', "N", "how many of the last lines to begin with (15)"},
+    {"nostream", 0, NULL, "ends after them instead of waiting for more"},
+    {"out", 0, NULL, "standard output only"},
+    {"err", 0, NULL, "standard error only"},
+    {"raw", 0, NULL, "the lines alone, without names"},
+    {"timestamps", 't', NULL, "the time of each line"},
+    {"json", 'j', NULL, "a JSON object per line"},
+    {NULL, 0, NULL, NULL},
+};
+// clang-format on
+
+struct logs {
+    const struct args *args;
+    struct log_set set;
+    size_t lines;
+    bool raw, timestamps, as_json, colors, follow;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+    interrupted = 1;
+}
+
+/* ---- printing ------------------------------------------------------------------------------------------------------- */
+
+/* Names as in PM2's `logs --json`. */
+static void print_json(const struct log_source *source)
+{
+    AUTOFREE char *text = xstrndup(source->line.text, source->line.len);
+    char clock[TEXT_SHORT];
+    AUTOJSON json_t *line = json_object();
+    json_set_string(line, "message", text);
+    if (source->line.time_ms > 0)
+        json_set_string(line, "timestamp", text_utc(source->line.time_ms, clock));
+    json_set_string(line, "type", source->name.is_err ? "err" : "out");
+    json_set_string(line, "app_name", source->name.app);
+    json_set_int(line, "instance", source->name.instance);
+    out_json(line);
+}
+
+static void print_prefix(const struct logs *l, const struct log_source *source)
+{
+    static const enum color palette[] = {COLOR_CYAN, COLOR_GREEN, COLOR_MAGENTA, COLOR_BLUE,
+                                         COLOR_YELLOW};
+    enum color color = source->name.is_err ? COLOR_RED
+                                           : palette[source->name.instance % ARRAY_SIZE(palette)];
+    (void)printf("%s%s |%s ", l->colors ? say_color(color) : "", source->label,
+                 l->colors ? COLOR_RESET : "");
+}
+
+static void print_line(const struct logs *l, const struct log_source *source)
+{
+    char clock[TEXT_SHORT];
+    if (l->as_json) {
+        print_json(source);
+        return;
+    }
+    if (!l->raw)
+        print_prefix(l, source);
+    if (l->timestamps)
+        (void)printf("%s ", source->line.time_ms > 0 ? text_clock(source->line.time_ms, true, clock)
+                                                     : "-");
+    (void)fwrite(source->line.text, 1, source->line.len, stdout);
+    (void)fputc('\n', stdout);
+}
+
+static void print_lines(struct logs *l)
+{
+    const struct log_source *source;
+    while (!interrupted && !say_broken() && (source = log_set_next(&l->set, !l->follow)))
+        print_line(l, source);
+    (void)fflush(stdout);
+}
+
+/* ---- following ------------------------------------------------------------------------------------------------------ */
+
+/* Reads all events that wait; true when a file came or went. */
+static bool read_events(int fd)
+{
+    char space[EVENT_BYTES] __attribute__((aligned(__alignof__(struct inotify_event))));
+    bool files_changed = false;
+    ssize_t n;
+    while ((n = read(fd, space, sizeof space)) > 0) {
+        for (const char *p = space; p < space + n;) {
+            const struct inotify_event *event = (const void *)p;
+            files_changed |= (event->mask & (IN_CREATE | IN_MOVED_TO | IN_Q_OVERFLOW)) != 0;
+            p += sizeof *event + event->len;
+        }
+    }
+    return files_changed;
+}
+
+/* Waits for the folder, a signal, or the reader of our output to go.  False: it is over. */
+static bool wait_events(int fd)
+{
+    sigset_t ours, before;
+    (void)sigemptyset(&ours);
+    (void)sigaddset(&ours, SIGINT);
+    (void)sigaddset(&ours, SIGTERM);
+    (void)sigaddset(&ours, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &ours, &before);
+    struct pollfd waits[] = {{.fd = fd, .events = POLLIN}, {.fd = STDOUT_FILENO, .events = 0}};
+    int r = interrupted ? -1 : ppoll(waits, ARRAY_SIZE(waits), NULL, &before);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return r > 0 && (waits[1].revents & (POLLERR | POLLHUP)) == 0;
+}
+
+/* Reading goes on until nothing comes any more; then it waits. */
+static void follow(struct logs *l, int fd)
+{
+    for (;;) {
+        print_lines(l);
+        if (interrupted || say_broken())
+            return;
+        if (log_set_check(&l->set))
+            continue;
+        if (!wait_events(fd))
+            return;
+        if (read_events(fd))
+            (void)log_set_scan(&l->set);
+    }
+}
+
+static void catch_signals(void)
+{
+    /* No SA_RESTART: a write that hangs ends too. */
+    const struct sigaction action = {.sa_handler = on_signal};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+}
+
+static int watch(const char *dir)
+{
+    AUTOCLOSE int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    if (inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
+/* ---- which logs ----------------------------------------------------------------------------------------------------- */
+
+static bool is_number(const char *s)
+{
+    return *s && !s[strspn(s, "0123456789")];
+}
+
+/* An id of the list stands for one instance; only the supervisor knows which. */
+static void add_id(struct strlist *targets, const char *id)
+{
+    AUTOCLIENT struct client c = CLIENT_NONE;
+    AUTOMSG struct msg answer = {0};
+    AUTOSTRLIST struct strlist asked = {0};
+    strlist_add(&asked, id);
+    AUTOJSON json_t *params = app_request_targets(&asked);
+    size_t i;
+    json_t *app;
+    if (connect_try(&c) < 0 || client_call(&c, "app.list", params, NULL, NULL, &answer) < 0)
+        return;
+    json_array_foreach(json_object_get(answer.result, "apps"), i, app)
+        strlist_add_taken(targets, app_label(app));
+}
+
+static int find_logs(struct logs *l)
+{
+    const struct args *args = l->args;
+    for (size_t i = 0; i < args->operand_count; i++) {
+        const char *operand = args->operands[i];
+        size_t before = l->set.targets.count;
+        if (is_number(operand))
+            add_id(&l->set.targets, operand);
+        if (l->set.targets.count == before)
+            strlist_add(&l->set.targets, operand);
+    }
+    int r = log_set_scan(&l->set);
+    if (r < 0) {
+        say_error("there are no logs in %s: %s", l->set.dir, err_str(r));
+        return CMD_FAILED;
+    }
+    for (size_t i = 0; i < l->set.targets.count; i++) {
+        const char *target = l->set.targets.items[i];
+        if (str_eq(target, "all") || log_set_has(&l->set, target))
+            continue;
+        say_error("there are no logs of '%s' in %s", target, l->set.dir);
+        return CMD_FAILED;
+    }
+    return CMD_DONE;
+}
+
+static int show(struct logs *l)
+{
+    AUTOCLOSE int fd = l->follow ? watch(l->set.dir) : -1;
+    if (l->follow && fd < 0 && fd != -ENOENT) {
+        say_error("cannot watch %s: %s", l->set.dir, err_str(fd));
+        return CMD_FAILED;
+    }
+    int code = find_logs(l);
+    if (code != CMD_DONE)
+        return code;
+    log_set_seek_tail(&l->set, l->lines);
+    if (!l->follow) {
+        print_lines(l);
+        return CMD_DONE;
+    }
+    catch_signals();
+    follow(l, fd);
+    /* A write that the signal broke off is no failure. */
+    if (interrupted)
+        clearerr(stdout);
+    return CMD_DONE;
+}
+
+static int run(const struct args *args)
+{
+    int64_t lines = 15;
+    const char *text = args_value(args, "lines");
+    if (text && str_to_int(text, 0, LINES_MAX, &lines) < 0)
+        return cmd_usage_error("logs", "'%s' is not a number of lines", text);
+    bool only_out = args_has(args, "out"), only_err = args_has(args, "err");
+    AUTOFREE char *home = path_home();
+    AUTOFREE char *dir = path_join(home, "logs");
+    struct logs l = {
+        .args = args,
+        .lines = (size_t)lines,
+        .raw = args_has(args, "raw"),
+        .timestamps = args_has(args, "timestamps"),
+        .as_json = args_has(args, "json"),
+        .follow = !args_has(args, "nostream"),
+        .colors = say_colors(stdout),
+    };
+    log_set_init(&l.set, dir);
+    l.set.out = only_out || !only_err;
+    l.set.err = only_err || !only_out;
+    int code = show(&l);
+    log_set_clear(&l.set);
+    return code;
+}
+
+const struct cmd cmd_logs = {
+    .name = "logs",
+    .aliases = {"log"},
+    .usage = "[TARGET...]",
+    .help = "Shows the last lines of the logs, and what comes.",
+    .more = "Reads the files in $PROCTOR_HOME/logs; no supervisor need run.",
+    .options = options,
+    .operands_max = OPERANDS_ANY,
+    .run = run,
+};

@@ -1,0 +1,137 @@
+#include "supervisor/cli/cmd.h"
+
+#include <stdlib.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+#include "supervisor/cli/app_file.h"
+#include "supervisor/cli/app_request.h"
+#include "supervisor/cli/connect.h"
+#include "supervisor/cli/daemon.h"
+#include "supervisor/cli/say.h"
+
+// clang-format off
+static const struct arg_option options[] = {
+    {"name", 0, "NAME", "the app's name; otherwise the script's, without its extension"},
+    {"instances", 'i', "N", "how many processes: a number, max (one per CPU), -1 (one less)"},
+    {"interpreter", 0, "PATH", "the program that runs the script, or none"},
+    {"node-args", 0, "ARGS", "arguments of the interpreter, before the script"},
+    {"cwd", 0, "DIR", "the working directory; otherwise this one"},
+    {"no-autorestart", 0, NULL, "do not start it again when it exits"},
+    {"restart-delay", 0, "TIME", "wait before such a restart (500ms, 2s)"},
+    {"max-restarts", 0, "N", "give up after so many quick exits (16)"},
+    {"min-uptime", 0, "TIME", "an exit before that counts as quick (1s)"},
+    {"kill-timeout", 0, "TIME", "from the stop signal to SIGKILL (1600ms)"},
+    {"no-profiling", 0, NULL, "the app is never profiled"},
+    {"env", 0, "NAME", "of a file: merge env_NAME over env"},
+    {"update-env", 'a', NULL, "take the environment of this shell, also for a known app"},
+    {NULL, 0, NULL, NULL},
+};
+// clang-format on
+
+struct start {
+    const struct args *args;
+    struct client client; /* fd -1: no supervisor runs (yet) */
+    json_t *apps;         /* specs to apply */
+    struct strlist names; /* known apps to start */
+    bool has_script;
+};
+
+static bool is_known(struct start *s, const char *name)
+{
+    if (s->client.fd < 0)
+        return false;
+    AUTOMSG struct msg answer = {0};
+    AUTOSTRLIST struct strlist targets = {0};
+    strlist_add(&targets, name);
+    AUTOJSON json_t *params = app_request_targets(&targets);
+    int r = client_call(&s->client, "app.list", params, NULL, NULL, &answer);
+    return r == 0 && json_array_size(json_object_get(answer.result, "apps")) > 0;
+}
+
+/* Sorts an operand into what is applied and what is merely started. */
+static int take_operand(struct start *s, const char *operand)
+{
+    const char *option = app_file_script_option(s->args);
+    bool is_file = app_file_is(operand), known = !is_file && is_known(s, operand);
+    bool has_args = s->args->operand_count > s->args->plain_count;
+    if (is_file || known) {
+        if (option)
+            return cmd_usage_error("start", "option '--%s' is for a script, and '%s' is %s", option,
+                                   operand, is_file ? "a file of apps" : "an app that is known");
+        if (has_args)
+            return cmd_usage_error("start", "arguments after '--' are for a script, and '%s' is none",
+                                   operand);
+    }
+    if (is_file)
+        return app_file_load(operand, args_value(s->args, "env"), s->apps);
+    if (known) {
+        strlist_add(&s->names, operand);
+        return CMD_DONE;
+    }
+    if (s->has_script && args_has(s->args, "name"))
+        return cmd_usage_error("start", "'--name' can name only one script");
+    s->has_script = true;
+    return app_file_script(operand, s->args, s->apps);
+}
+
+static int apply(struct start *s)
+{
+    json_t *params = json_object();
+    (void)json_object_set(params, "apps", s->apps);
+    app_request_add_env(params);
+    if (args_has(s->args, "update-env"))
+        json_set_bool(params, "update_env", true);
+    return app_request(&s->client, "app.apply", params, NULL);
+}
+
+static int start_known(struct start *s)
+{
+    json_t *params = app_request_targets(&s->names);
+    if (args_has(s->args, "update-env"))
+        app_request_add_env(params);
+    return app_request(&s->client, "app.start", params, NULL);
+}
+
+static int run_steps(struct start *s)
+{
+    /* What goes wrong here shows again below. */
+    (void)connect_try(&s->client);
+    for (size_t i = 0; i < s->args->plain_count; i++) {
+        int code = take_operand(s, s->args->operands[i]);
+        if (code != CMD_DONE)
+            return code;
+    }
+    int code = s->client.fd < 0 ? daemon_connect(&s->client) : CMD_DONE;
+    if (code == CMD_DONE && json_array_size(s->apps) > 0)
+        code = apply(s);
+    if (s->names.count == 0 || code == CMD_NOT_RUNNING)
+        return code;
+    int started = start_known(s);
+    return code != CMD_DONE ? code : started;
+}
+
+static int run(const struct args *args)
+{
+    if (args->plain_count == 0)
+        return cmd_usage_error("start", "what is missing: a file, a script or a name");
+    struct start s = {.args = args, .client = CLIENT_NONE, .apps = json_array()};
+    int code = run_steps(&s);
+    client_close(&s.client);
+    json_decref(s.apps);
+    strlist_clear(&s.names);
+    return code;
+}
+
+const struct cmd cmd_start = {
+    .name = "start",
+    .usage = "FILE.json|SCRIPT|NAME... [-- ARGUMENTS]",
+    .help = "Starts the apps of a file, a script as an app, or apps that are known.",
+    .more = "A name that ends in .json and exists is a file of apps; else a name that the supervisor knows is\n"
+            "started; else it is a script.  Starts the supervisor when none is running.",
+    .options = options,
+    .operands_min = 1,
+    .operands_max = OPERANDS_ANY,
+    .run = run,
+};

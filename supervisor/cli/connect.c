@@ -1,0 +1,52 @@
+#include "supervisor/cli/connect.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/path.h"
+#include "supervisor/cli/cmd.h"
+#include "supervisor/cli/say.h"
+
+int connect_try(struct client *c)
+{
+    AUTOFREE char *home = path_home();
+    AUTOFREE char *socket_path = path_join(home, "control.sock");
+    int r = client_open(c, socket_path);
+    /* ENOTDIR: a component of the path is a file, so nothing can run there. */
+    return r == -ENOENT || r == -ECONNREFUSED || r == -ENOTDIR ? ERR_NOT_RUNNING : r;
+}
+
+int connect_say(int r)
+{
+    AUTOFREE char *home = path_home();
+    if (r == ERR_NOT_RUNNING) {
+        say_error("no supervisor is running here (PROCTOR_HOME=%s)", home);
+        return CMD_NOT_RUNNING;
+    }
+    if (r == -ENAMETOOLONG)
+        say_error("the path of the control socket is too long for the system: set PROCTOR_HOME to a "
+                  "shorter folder than %s",
+                  home);
+    else
+        say_error("cannot connect to the supervisor (PROCTOR_HOME=%s): %s", home, err_str(r));
+    return CMD_FAILED;
+}
+
+int connect_running(struct client *c)
+{
+    int r = connect_try(c);
+    return r < 0 ? connect_say(r) : CMD_DONE;
+}
+
+int connect_call(struct client *c, const char *what, const char *method, json_t *params,
+                 struct msg *ret_answer)
+{
+    AUTOJSON json_t *owned = params;
+    int r = client_call(c, method, owned, NULL, NULL, ret_answer);
+    if (r < 0)
+        say_error("%s: %s", what, say_reason(r, ret_answer));
+    return say_exit_code(r);
+}

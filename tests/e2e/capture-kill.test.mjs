@@ -1,0 +1,178 @@
+// Our own helpers die, or the inspector stops answering, in every phase: the capture ends with its phase named, the app
+// goes on.  tests/fixtures/apps/fake-inspector.js makes a phase last.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import { appFile, slow, startHost, underAsan } from '../lib/host.mjs';
+import { isAlive, listeningPorts, memoryOf, until } from '../lib/proc.mjs';
+import { cpuShare } from '../lib/profile.mjs';
+
+const MB = 1024 * 1024;
+// What is never answered → the phase in which the capture then stands.
+const holds = [
+    { hold: 'listen', phase: 'open', held: /SIGUSR1/ },
+    { hold: 'upgrade', phase: 'open', held: /holding/ },
+    { hold: 'Profiler.start', phase: 'start', held: /holding/ },
+    { hold: '', phase: 'running', held: null },
+    { hold: 'Profiler.stop', phase: 'stopping', held: /holding/ },
+    { hold: 'frame', phase: 'sending', held: /holding/ },
+];
+
+// Starts a capture of the fake and waits until it stands in its phase.
+async function holdPhase(host, name, { hold, phase, held }) {
+    await host.startApps([{
+        name, script: appFile('fake-inspector.js'), env: { HOLD: hold, FRAME_MB: hold === 'frame' ? '20' : '0' },
+    }]);
+    await host.waitLog(name, /ready\n$/);
+    const longer = phase === 'running' || phase === 'start' || phase === 'open';
+    const capture = host.startCapture('cpu', name, { duration: longer ? '60s' : '500ms' });
+    if (held)
+        await host.waitLog(name, held);
+    else
+        await capture.waitPhase(phase);
+    return capture;
+}
+
+function checkEnd({ code, record }, names, phase) {
+    assert.equal(code, 1, JSON.stringify(record));
+    assert.equal(record.state, 'failed', JSON.stringify(record));
+    assert.equal(record.phase, phase, JSON.stringify(record));
+    assert.ok(names.includes(record.error.name), JSON.stringify(record));
+    assert.ok(record.error.message.length > 10);
+}
+
+test('kill -9 of the probe, in every phase', async t => {
+    const host = startHost(t);
+    // Before the probe is started there is none to kill.
+    for (const [i, way] of holds.filter(one => one.hold !== 'listen').entries()) {
+        const name = `app${i}`;
+        const capture = await holdPhase(host, name, way);
+        const pid = await host.pid(name);
+        const [probe] = await until('the probe', async () => {
+            const pids = await host.helperPids('proctor-probe');
+            return pids.length > 0 && pids;
+        }, 5000 * slow);
+        process.kill(probe, 'SIGKILL');
+        const began = Date.now();
+        const result = await capture.finish(30000);
+        assert.ok(Date.now() - began < 30000);
+        checkEnd(result, ['PROBE_GONE'], way.phase);
+        assert.ok(isAlive(pid));
+        assert.equal(await host.pid(name), pid);
+        await host.proctor(['delete', name], { expectCode: 0 });
+    }
+});
+
+test('kill -9 of the agent, in every phase; the record is kept and the next capture works', async t => {
+    const host = startHost(t);
+    for (const [i, way] of holds.entries()) {
+        const name = `app${i}`;
+        const capture = await holdPhase(host, name, way);
+        const pid = await host.pid(name);
+        const [agent] = await host.helperPids('proctor-agent');
+        process.kill(agent, 'SIGKILL');
+        const result = await capture.finish(30000);
+        assert.equal(result.code, 1, result.stderr);
+        const record = await until('the record has an end', async () => {
+            const { code, stdout } = await host.proctor(['captures', '--json']);
+            const found = code === 0 && JSON.parse(stdout).find(one => one.app === name);
+            return found && ['failed', 'partial', 'expired', 'cancelled'].includes(found.state) && found;
+        }, 30000);
+        checkEnd({ code: 1, record }, ['AGENT_GONE'], way.phase);
+        assert.ok(isAlive(pid));
+        assert.equal(await host.pid(name), pid);
+        assert.deepEqual(await host.helperPids('proctor-probe'), [], 'no probe is left');
+        await host.proctor(['delete', name], { expectCode: 0 });
+    }
+    await host.startApps([{ name: 'real', script: appFile('cpu.js') }]);
+    await host.waitLog('real', /listening/);
+    const { code, profile, stderr } = await host.capture('cpu', 'real');
+    assert.equal(code, 0, stderr);
+    assert.ok(cpuShare(profile, 'hotLoop') >= 0.6);
+});
+
+test('kill -9 of the agent after the result is stored changes nothing', async t => {
+    const host = startHost(t);
+    await host.startApps([{ name: 'real', script: appFile('cpu.js') }]);
+    await host.waitLog('real', /listening/);
+    const { record } = await host.capture('cpu', 'real');
+    const [agent] = await host.helperPids('proctor-agent');
+    process.kill(agent, 'SIGKILL');
+    const again = await until('the agent is back', async () => {
+        const { code, stdout } = await host.proctor(['captures', '--json']);
+        return code === 0 && JSON.parse(stdout).find(one => one.id === record.id);
+    }, 10000 * slow);
+    assert.equal(again.state, 'done');
+    assert.equal(again.bytes, record.bytes);
+});
+
+test('kill -9 of the probe and of the agent while a real app is profiled: its port is closed', async t => {
+    const host = startHost(t);
+    await host.startApps([{ name: 'real', script: appFile('cpu.js') }]);
+    await host.waitLog('real', /listening/);
+    const pid = await host.pid('real');
+    for (const program of ['proctor-probe', 'proctor-agent']) {
+        const capture = host.startCapture('cpu', 'real', { duration: '60s' });
+        await capture.waitPhase('running');
+        const [victim] = await host.helperPids(program);
+        process.kill(victim, 'SIGKILL');
+        const { record } = await capture.finish(30000);
+        if (record)
+            assert.equal(record.phase, 'running');
+        await until('the inspector port is closed', () => listeningPorts(pid).length === 1, 15000 * slow);
+        assert.equal(await host.pid('real'), pid);
+        assert.equal(host.log('real', 'err'), '');
+    }
+    assert.equal((await host.capture('cpu', 'real')).code, 0);
+});
+
+test('an inspector that stops answering ends the capture with the phase named', async t => {
+    const host = startHost(t);
+    await Promise.all(holds.filter(way => ['upgrade', 'Profiler.start'].includes(way.hold)).map(async (way, i) => {
+        const capture = await holdPhase(host, `app${i}`, way);
+        const result = await capture.finish(30000);
+        assert.equal(result.code, 1);
+        assert.equal(result.record.state, 'failed');
+        assert.equal(result.record.phase, way.phase);
+        assert.ok(result.record.error.message.length > 10);
+    }));
+});
+
+test('one frame of 150 MB goes through probe and agent, which stay within 16 MB more', async t => {
+    const host = startHost(t);
+    await host.startApps([{ name: 'huge', script: appFile('fake-inspector.js'), env: { FRAME_MB: '150' } }]);
+    const [, text] = await host.waitLog('huge', /profile (\{.*\})\nready/, { ms: 30000 });
+    const expected = JSON.parse(text);
+    assert.ok(expected.bytes > 149e6);
+    // Takes the parsing out of the way: the file is compared by its hash.
+    const file = `${host.work}/huge.cpuprofile`;
+    const capture = host.startCapture('cpu', 'huge', { duration: '1s', out: file });
+    await capture.waitPhase('running');
+    const pids = {};
+    const before = {};
+    for (const program of ['proctor-probe', 'proctor-agent']) {
+        [pids[program]] = await host.helperPids(program);
+        before[program] = memoryOf(pids[program]).VmRSS;
+    }
+    const peak = { ...before };
+    let ended = false;
+    capture.run.ended.then(() => { ended = true; });
+    await until('the end of the capture', () => {
+        for (const program of Object.keys(pids))
+            peak[program] = Math.max(peak[program], memoryOf(pids[program]).VmHWM ?? 0);
+        return ended;
+    }, 120000 * slow);
+    const { code, stderr } = await capture.run.ended;
+    assert.equal(code, 0, stderr);
+    const hash = crypto.createHash('sha256');
+    for await (const part of fs.createReadStream(file))
+        hash.update(part);
+    assert.equal(fs.statSync(file).size, expected.bytes);
+    assert.equal(hash.digest('hex'), expected.sha256);
+    if (underAsan)
+        return;
+    for (const program of Object.keys(pids))
+        assert.ok(peak[program] - before[program] <= 16 * MB,
+            `${program} grew from ${before[program]} to ${peak[program]}`);
+});

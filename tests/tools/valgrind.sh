@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Runs the unit tests given under valgrind, then one CPU and one heap capture with every program of ours under it.
+# Usage: valgrind.sh UNIT-PROGRAMS...   Environment: PROCTOR_BUILD, PROCTOR_NODES as for e2e.sh.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+build=${PROCTOR_BUILD:-$root/build/release}
+. "${PROCTOR_NODES:-$root/build/nodes.env}"
+options=(-q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect --num-callers=24)
+suppressions=$root/tests/tools/valgrind.supp
+[ ! -e "$suppressions" ] || options+=("--suppressions=$suppressions")
+failed=0
+
+for unit in "$@"; do
+    if output=$(timeout 300 valgrind "${options[@]}" "$unit" 2>&1); then
+        echo "valgrind: ${unit##*/} is clean"
+    else
+        echo "--- $unit (exit $?)"
+        echo "$output"
+        failed=$((failed + 1))
+    fi
+done
+
+# The programs find each other beside themselves, so a folder is made in which each name is a script that runs the
+# real one under valgrind; the real one is its neighbour NAME.real.
+work=$(mktemp -d "${TMPDIR:-/tmp}/proctor-valgrind-XXXXXX")
+export PROCTOR_HOME=$work/home
+mkdir "$work/bin" "$work/logs"
+for program in "$build"/proctor "$build"/proctor?*; do
+    [ -f "$program" ] && [ -x "$program" ] || continue
+    name=${program##*/}
+    cp "$program" "$work/bin/$name.real"
+    cat >"$work/bin/$name" <<SCRIPT
+#!/bin/sh
+exec valgrind ${options[*]} --log-file="$work/logs/$name.%p" "$work/bin/$name.real" "\$@"
+SCRIPT
+    chmod +x "$work/bin/$name"
+done
+
+clean_up() {
+    local status=$?
+    trap - EXIT
+    PROCTOR_HOME=$work/home timeout 60 "$work/bin/proctor.real" kill >/dev/null 2>&1 || true
+    rm -rf "$work"
+    exit $status
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+step() {
+    echo "valgrind: proctor $*"
+    if ! timeout 120 "$work/bin/proctor" "$@" >"$work/output" 2>&1; then
+        echo "--- proctor $*"
+        cat "$work/output"
+        failed=$((failed + 1))
+    fi
+}
+
+cat >"$work/app.json" <<CONFIG
+{"apps": [
+  {"name": "hot", "script": "$root/tests/fixtures/apps/cpu.js", "interpreter": "$NODE_20"},
+  {"name": "grows", "script": "$root/tests/fixtures/apps/heap.js", "interpreter": "$NODE_20"}
+]}
+CONFIG
+step start "$work/app.json"
+step list
+step profile cpu hot -d 2s -o "$work/hot.cpuprofile"
+step profile heap grows -d 2s -o "$work/grows.heapprofile"
+step top "$work/hot.cpuprofile"
+step restart hot
+step captures
+step kill
+
+# Leaks are told at exit, so the daemons have to be gone before their logs are read.
+# (Not exported any more, else grep would find itself.)
+export -n PROCTOR_HOME
+for _ in $(seq 600); do
+    grep -qs "PROCTOR_HOME=$PROCTOR_HOME" /proc/[0-9]*/environ || break
+    sleep 0.1
+done
+for log in "$work"/logs/*; do
+    if [ -s "$log" ]; then
+        echo "--- ${log##*/}"
+        cat "$log"
+        failed=$((failed + 1))
+    fi
+done
+[ $failed != 0 ] || echo "valgrind: $(ls "$work/logs" | wc -l) runs of the programs are clean"
+[ $failed = 0 ]
