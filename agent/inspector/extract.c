@@ -54,11 +54,17 @@ static int start_copy(struct extract *x, const char *at)
     return 0;
 }
 
+/* `at` is one past the bytes to hand on.  There are none when a number ended with the fragment before. */
+static int copy_until(struct extract *x, const char *at)
+{
+    return at > x->copy_from ? x->sink(x->arg, x->copy_from, (size_t)(at - x->copy_from)) : 0;
+}
+
 static int end_copy(struct extract *x, const char *at)
 {
     x->copying = false;
     x->copied = true;
-    return at > x->copy_from ? x->sink(x->arg, x->copy_from, (size_t)(at - x->copy_from)) : 0;
+    return copy_until(x, at);
 }
 
 static int on_profile(struct extract *x, enum jpush_event event, const char *at)
@@ -132,7 +138,7 @@ int extract_feed(struct extract *x, const char *data, size_t len, bool final)
     if (r == ERR_SYNTAX)
         return ERR_PROTOCOL;
     if (r == 0 && x->copying)
-        r = x->sink(x->arg, x->copy_from, (size_t)(data + len - x->copy_from));
+        r = copy_until(x, data + len);
     if (r == 0)
         r = collect(x, data, len);
     if (r < 0)

@@ -267,7 +267,8 @@ int probe_run(void)
         uv_close((uv_handle_t *)&p.begin_limit, NULL);
     if (p.context)
         ws_context_free(p.context, &p.loop);
-    (void)loop_end(&p.loop);
+    r = loop_end(&p.loop);
     stop_exit_limit();
+    log_debug("everything is closed (%d)", r);
     return p.status;
 }

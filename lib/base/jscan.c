@@ -529,10 +529,13 @@ bool jscan_int_array(struct jscan *s, jscan_int_cb each, void *arg)
 
 /* ---- the last token's value ---- */
 
+/* Of four digits that were checked. */
 static uint32_t hex4(const char *p)
 {
-    return (uint32_t)(hex_digit(p[0]) << 12 | hex_digit(p[1]) << 8 | hex_digit(p[2]) << 4 |
-                      hex_digit(p[3]));
+    uint32_t code = 0;
+    for (int i = 0; i < 4; i++)
+        code = code << 4 | (uint32_t)hex_digit(p[i]);
+    return code;
 }
 
 /* Decodes the (checked) escape at `*p`, moving it on; a pair of surrogates counts as one. */

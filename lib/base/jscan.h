@@ -3,7 +3,11 @@
  *
  *     struct jscan s;
  *     jscan_init(&s, text, len, LIMIT_JSON_DEPTH);
- *     for (enum jscan_token t; (t = jscan_next(&s)) != JSCAN_END;) …
+ *     for (enum jscan_token t; (t = jscan_next(&s)) != JSCAN_END;) {
+ *         if (t == JSCAN_ERROR)
+ *             return …;                     there is no END after an error
+ *         …
+ *     }
  *
  * Inside an object the tokens are KEY, value, KEY, value, …; colons and commas are checked and not reported.  The text
  * is RFC 8259 in UTF-8 without a byte order mark; every byte is looked at once.  Equal keys in one object are the

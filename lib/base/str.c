@@ -131,7 +131,8 @@ const char *str_nearest(const char *s, const char *const *candidates, size_t cou
     unsigned best_distance = (unsigned)strlen(s) / 3 + 1;
     for (size_t i = 0; i < count; i++) {
         unsigned distance = str_distance(s, candidates[i]);
-        if (distance <= best_distance && (!best || distance < best_distance)) {
+        /* DISTANCE_MAX says "far", whatever the length of `s` would forgive. */
+        if (distance < DISTANCE_MAX && distance <= best_distance && (!best || distance < best_distance)) {
             best = candidates[i];
             best_distance = distance;
         }

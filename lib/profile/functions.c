@@ -82,7 +82,7 @@ static enum function_role role_of(const char *name, const char *url)
 
 int functions_add(struct functions *f, const struct function_key *key, uint32_t *ret_item)
 {
-    uint32_t name, url;
+    uint32_t name = 0, url = 0;
     int r = names_add(&f->names, key->name, key->name_len, &name);
     if (r == 0)
         r = names_add(&f->names, key->url, key->url_len, &url);

@@ -94,14 +94,15 @@ static char *figures(const json_t *record, int64_t bytes)
 static void say_result(const struct capture_report *report, const char *label, const json_t *record,
                        const char *path, int64_t bytes)
 {
-    FILE *out = str_eq(report->wanted, "-") ? stderr : stdout;
+    bool piped = str_eq(path, "-");
+    FILE *out = piped ? stderr : stdout;
     bool partial = str_eq(json_get_string(record, "state", ""), "partial");
     const char *reason = capture_reason_text(record);
     AUTOFREE char *numbers = figures(record, bytes);
     AUTOFREE char *line =
-        xasprintf("%s: %s%s profile in %s (%s)%s%s", label, partial ? "partial " : "",
-                  json_get_string(record, "kind", "?"), str_eq(path, "-") ? "standard output" : path,
-                  numbers, partial && reason ? ": " : "", partial && reason ? reason : "");
+        xasprintf("%s: %s%s profile %s%s (%s)%s%s", label, partial ? "partial " : "",
+                  json_get_string(record, "kind", "?"), piped ? "on standard output" : "in ",
+                  piped ? "" : path, numbers, partial && reason ? ": " : "", partial && reason ? reason : "");
     text_make_safe(line);
     (void)fprintf(out, "%s\n", line);
     (void)fflush(out);

@@ -52,13 +52,26 @@ bool capture_path_is_many(const char *wanted)
     return !wanted || strstr(wanted, "%i") || is_folder(wanted);
 }
 
+/* A name that we chose never takes the place of a file: name-2.cpuprofile, name-3.cpuprofile, … */
+static char *free_path(const char *dir, const char *name)
+{
+    struct stat st;
+    const char *dot = strrchr(name, '.');
+    AUTOFREE char *stem = xstrndup(name, (size_t)(dot - name));
+    char *path = dir ? path_join(dir, name) : xstrdup(name);
+    for (unsigned n = 2; lstat(path, &st) == 0; n++) {
+        AUTOFREE char *other = xasprintf("%s-%u%s", stem, n, dot);
+        free(path);
+        path = dir ? path_join(dir, other) : xstrdup(other);
+    }
+    return path;
+}
+
 char *capture_path(const char *wanted, const json_t *record, int64_t epoch_ms)
 {
-    if (!wanted)
-        return capture_file_name(record, epoch_ms);
-    if (is_folder(wanted)) {
+    if (!wanted || is_folder(wanted)) {
         AUTOFREE char *name = capture_file_name(record, epoch_ms);
-        return path_join(wanted, name);
+        return free_path(wanted, name);
     }
     const char *mark = strstr(wanted, "%i");
     if (!mark)

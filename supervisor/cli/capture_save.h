@@ -10,8 +10,8 @@
  * frees.  Pure but for the time zone. */
 char *capture_file_name(const json_t *record, int64_t epoch_ms);
 
-/* The path for a result: `wanted` (-o; NULL: the working directory) may be a folder or contain "%i", the instance.  The
- * caller frees. */
+/* The path for a result: `wanted` (-o; NULL: the working directory) may be a folder or contain "%i", the instance.  A
+ * name that the caller of proctor did not choose is one that is free.  The caller frees. */
 char *capture_path(const char *wanted, const json_t *record, int64_t epoch_ms);
 
 /* Can several results go there: a folder, or a name with "%i"?  NULL is fine, too. */

@@ -102,9 +102,12 @@ static int list(struct client *c, const struct args *args)
     if (args_has(args, "json")) {
         json_set_int(answer.result, "version", 1);
         out_json(answer.result);
-    } else {
-        print_list(json_object_get(answer.result, "captures"));
+        return CMD_DONE;
     }
+    print_list(json_object_get(answer.result, "captures"));
+    int64_t left_out = json_get_int(answer.result, "left_out", 0);
+    if (left_out > 0)
+        say_note("%lld older captures are not shown", (long long)left_out);
     return CMD_DONE;
 }
 

@@ -126,8 +126,7 @@ const char *text_seconds(int64_t ms, char out[static TEXT_SHORT])
     if (ms < 0)
         ms = 0;
     if (ms < 120000)
-        (void)snprintf(out, TEXT_SHORT, "%lld.%lld s", (long long)ms / 1000,
-                       (long long)ms % 1000 / 100);
+        (void)snprintf(out, TEXT_SHORT, "%.1f s", (double)ms / 1000);
     else
         (void)snprintf(out, TEXT_SHORT, "%lld min %lld s", (long long)ms / 60000,
                        (long long)ms % 60000 / 1000);

@@ -169,8 +169,7 @@ test('a capture without a duration runs until it is stopped, and can be stopped 
     await host.waitLog('app', /listening/);
     const pid = await host.pid('app');
     const before = host.ports(pid);
-    const running = async () => (await host.proctor(['captures', '--json'], { expectCode: 0 })).json()
-        .find(record => record.state === 'running' || record.phase === 'running');
+    const running = async () => (await host.captures()).find(record => record.phase === 'running');
 
     const first = host.startCapture('cpu', 'app', { duration: null });
     await first.waitPhase('running');
@@ -188,7 +187,7 @@ test('a capture without a duration runs until it is stopped, and can be stopped 
     assert.equal(cancelled.profile, null);
     assert.deepEqual(host.ports(pid), before);
 
-    const all = (await host.proctor(['captures', '--json'], { expectCode: 0 })).json();
+    const all = await host.captures();
     assert.equal(all.length, 2);
     const { stdout } = await host.proctor(['captures'], { expectCode: 0 });
     assert.match(stdout, /cancelled/);

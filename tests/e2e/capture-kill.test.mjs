@@ -75,8 +75,7 @@ test('kill -9 of the agent, in every phase; the record is kept and the next capt
         const result = await capture.finish(30000);
         assert.equal(result.code, 1, result.stderr);
         const record = await until('the record has an end', async () => {
-            const { code, stdout } = await host.proctor(['captures', '--json']);
-            const found = code === 0 && JSON.parse(stdout).find(one => one.app === name);
+            const found = (await host.captures()).find(one => one.app === name);
             return found && ['failed', 'partial', 'expired', 'cancelled'].includes(found.state) && found;
         }, 30000);
         checkEnd({ code: 1, record }, ['AGENT_GONE'], way.phase);
@@ -99,10 +98,8 @@ test('kill -9 of the agent after the result is stored changes nothing', async t 
     const { record } = await host.capture('cpu', 'real');
     const [agent] = await host.helperPids('proctor-agent');
     process.kill(agent, 'SIGKILL');
-    const again = await until('the agent is back', async () => {
-        const { code, stdout } = await host.proctor(['captures', '--json']);
-        return code === 0 && JSON.parse(stdout).find(one => one.id === record.id);
-    }, 10000 * slow);
+    const again = await until('the agent is back',
+        async () => (await host.captures()).find(one => one.id === record.id), 10000 * slow);
     assert.equal(again.state, 'done');
     assert.equal(again.bytes, record.bytes);
 });

@@ -15,8 +15,10 @@ const untilEnvLines = (host, count) =>
 
 test('commands that only read never start the supervisor and answer 3', async t => {
     const host = startHost(t);
-    for (const args of [['list'], ['list', '--json'], ['jlist'], ['describe', 'api'], ['ping'], ['captures'], ['stop', 'all']])
+    for (const args of [['list'], ['list', '--json'], ['describe', 'api'], ['ping'], ['captures'], ['stop', 'all']])
         await host.proctor(args, { expectCode: 3 });
+    // Scripts made for PM2 expect a list in any case.
+    assert.deepEqual(await host.jlist(), []);
     assert.deepEqual(pidsOfFolder(host.folder), []);
     assert.ok(!fs.existsSync(path.join(host.home, 'control.sock')));
 });
@@ -128,13 +130,13 @@ test('an app that ignores polite signals is killed and stops', async t => {
 
 test('an app that crashes at once runs 16 times and is errored', async t => {
     const host = startHost(t);
-    await host.startApps([{ name: 'crash', script: appFile('crash.js') }], { expectCode: undefined });
+    await host.startApps([{ name: 'crash', script: appFile('crash.js') }], { mayFail: true });
     const row = await host.waitStatus('crash', 'errored', 30000);
     assert.equal(row.pm2_env.restart_time, 15);
     assert.equal(row.pm2_env.exit_code, 1);
     const runs = host.log('crash', 'err').match(/crash\.js was told to/g);
     assert.equal(runs.length, 16 * 2, 'each run prints the line of the error and the error');
-    await host.proctor(['restart', 'crash'], { expectCode: undefined });
+    await host.proctor(['restart', 'crash']);
     await host.waitStatus('crash', 'errored', 30000);
 });
 
@@ -145,7 +147,7 @@ test('max_restarts, min_uptime, restart_delay and autorestart are kept', async t
         { name: 'three', script, max_restarts: 3, min_uptime: 2000 },
         { name: 'once', script, autorestart: false },
         { name: 'late', script, restart_delay: 60000 },
-    ], { expectCode: undefined });
+    ], { mayFail: true });
     const three = await host.waitStatus('three', 'errored');
     assert.equal(three.pm2_env.restart_time, 2);
     assert.equal(host.log('three', 'err').match(/^Error: crash\.js/gm).length, 3);
@@ -172,9 +174,11 @@ test('a killed app comes back with the same number', async t => {
 
 test('a script or an interpreter that is not there is named', async t => {
     const host = startHost(t);
-    const missing = await host.startApps([{ name: 'gone', script: './no-such-file.js' }], { expectCode: 1 });
+    const missing = await host.startApps([{ name: 'gone', script: './no-such-file.js' }], { mayFail: true });
+    assert.equal(missing.code, 1);
     assert.match(missing.stderr, /no-such-file\.js/);
-    const bad = await host.startApps([envApp({ interpreter: '/no/such/node' })], { expectCode: 1 });
+    const bad = await host.startApps([envApp({ interpreter: '/no/such/node' })], { mayFail: true });
+    assert.equal(bad.code, 1);
     assert.match(bad.stderr, /\/no\/such\/node/);
 });
 
@@ -264,10 +268,9 @@ test('logs shows the last lines of one stream or both', async t => {
     await host.waitStatus('lines', 'stopped');
     await host.waitLog('lines', /out 49\n/);
     await host.waitLog('lines', /err 49\n/, { stream: 'err' });
-    const { stdout: both } = await host.proctor(['logs', 'lines', '--nostream', '--lines', '5'], { expectCode: 0 });
-    assert.match(both, /out 49/);
-    assert.match(both, /err 49/);
-    assert.doesNotMatch(both, /out 44\b/);
+    const { stdout: both } = await host.proctor(['logs', 'lines', '--nostream', '--lines', '200'], { expectCode: 0 });
+    for (const text of ['out 0', 'out 49', 'err 0', 'err 49'])
+        assert.match(both, new RegExp(`${text}\\b`));
     const { stdout: out } = await host.proctor(['logs', 'lines', '--nostream', '--lines', '3', '--out'], { expectCode: 0 });
     assert.match(out, /out 47[\s\S]*out 48[\s\S]*out 49/);
     assert.doesNotMatch(out, /err|out 46/);
@@ -288,9 +291,9 @@ test('logs follows an app until Ctrl-C', async t => {
     await run.ended;
 });
 
-test('jlist has the fields that scripts for PM2 read, and hides the environment', async t => {
+test('jlist has the fields that scripts for PM2 read, and hides secrets', async t => {
     const host = startHost(t);
-    await host.startApps([envApp({ env: { TEST_A: 'secret value' } })]);
+    await host.startApps([envApp({ env: { API_TOKEN: 'secret value' } })]);
     const row = await host.row('env');
     assert.equal(row.name, 'env');
     assert.equal(typeof row.pm_id, 'number');
@@ -311,6 +314,7 @@ test('jlist has the fields that scripts for PM2 read, and hides the environment'
         const { stdout } = await host.proctor(args, { expectCode: 0 });
         assert.doesNotMatch(stdout, /secret value/, `proctor ${args.join(' ')}`);
     }
+    assert.match((await host.proctor(['jlist', '--show-env'], { expectCode: 0 })).stdout, /secret value/);
 });
 
 test('list and describe speak to people, and their --json to programs', async t => {

@@ -97,6 +97,7 @@ class Probe {
 
     #checkLog() {
         assert.ok(!/Sanitizer|runtime error/.test(this.stderr), this.stderr);
+        assert.match(this.stderr, /everything is closed \(0\)/);
         assert.ok(!this.secret || !this.stderr.includes(this.secret), `the UUID is in the log\n${this.stderr}`);
     }
 

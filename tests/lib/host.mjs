@@ -102,9 +102,10 @@ export class Host {
         return file;
     }
 
-    async startApps(apps, { env, expectCode = 0 } = {}) {
+    // Fails when an app is not online in the end, unless mayFail.
+    async startApps(apps, { env, mayFail = false } = {}) {
         const file = this.writeConfig(apps, `start-${apps.map(app => app.name).join('-').slice(0, 60)}.json`);
-        const result = await this.proctor(['start', file], { env, expectCode });
+        const result = await this.proctor(['start', file], { env, expectCode: mayFail ? undefined : 0 });
         this.remember();
         return result;
     }
@@ -184,12 +185,18 @@ export class Host {
             assert.ok(!run.timedOut, `proctor profile ${kind} ${target} has no end within ${limit * slow} ms:\n${stdout}${stderr}`);
             let record = null;
             try {
-                record = JSON.parse(stdout);
+                [record] = JSON.parse(stdout).captures;
             } catch { /* a refusal need not have a record */ }
             const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null;
             return { code, record, file, stdout, stderr, profile: text === null ? null : JSON.parse(text) };
         };
         return { run, file, waitPhase, finish, interrupt: () => run.child.kill('SIGINT') };
+    }
+
+    // All records, as `proctor captures --json` tells them; [] while the agent is away.
+    async captures() {
+        const { code, stdout } = await this.proctor(['captures', '--json']);
+        return code === 0 ? JSON.parse(stdout).captures : [];
     }
 
     // ---- checks ----

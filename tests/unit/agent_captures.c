@@ -267,7 +267,7 @@ static void answers_everyone_who_waits(void **state)
 
 static void limits_those_who_wait(void **state)
 {
-    char name[8];
+    char name[16];
     (void)close(start_and_take("r0", 1));
     for (int i = 1; i < 16; i++) {
         (void)snprintf(name, sizeof name, "r%d", i);
@@ -284,7 +284,7 @@ static void limits_those_who_wait(void **state)
 
 static void refuses_more_than_it_can_watch(void **state)
 {
-    char name[8];
+    char name[16];
     for (int i = 1; i <= 64; i++) {
         (void)snprintf(name, sizeof name, "r%d", i);
         (void)close(start_and_take(name, i));

@@ -335,6 +335,7 @@ static void drops_the_oldest_results_when_there_are_too_many_bytes(void **state)
     assert_string_equal(r.warnings.items[0], RECORD_RESULT_REMOVED);
     /* What was removed is not missing. */
     scan_again();
+    record_clear(&r);
     read_back(1, &r);
     assert_int_equal(r.warnings.count, 1);
 }

@@ -75,7 +75,7 @@ static void fits_the_width_of_a_terminal(void **state)
     }
     AUTOBUF struct buf out = BUF_INIT(1 << 20);
     make_report(&out, cpu_text, 20, 60, false);
-    assert_non_null(strstr(buf_str(&out), "(anonymous)   …al/\"q\":1\n"));
+    assert_non_null(strstr(buf_str(&out), "(anonymous)   …nal/\"q\":1\n"));
     assert_non_null(strstr(buf_str(&out), "(garbage co…\n"));
 }
 
