@@ -211,7 +211,7 @@ static int run(const struct args *args)
 const struct cmd cmd_captures = {
     .name = "captures",
     .usage = "[get|stop|cancel ID]",
-    .help = "Lists the captures of this host, fetches a result, or ends a running one.",
+    .help = "Lists captures, fetches a result, or ends a running one.",
     .more = "The beginning of an ID is enough when no other begins like it.",
     .options = options,
     .operands_max = 2,

@@ -248,7 +248,7 @@ static int run(const struct args *args)
 const struct cmd cmd_profile = {
     .name = "profile",
     .usage = "cpu|heap TARGET",
-    .help = "Takes a CPU or heap profile of a running app and writes it to a file.",
+    .help = "Takes a CPU or heap profile of a running app, into a file.",
     .more = "Ctrl-C ends the capture and keeps the result; a second one drops it.",
     .options = options,
     .operands_min = 2,

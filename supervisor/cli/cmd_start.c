@@ -127,7 +127,7 @@ static int run(const struct args *args)
 const struct cmd cmd_start = {
     .name = "start",
     .usage = "FILE.json|SCRIPT|NAME... [-- ARGUMENTS]",
-    .help = "Starts the apps of a file, a script as an app, or apps that are known.",
+    .help = "Starts a file's apps, a script as an app, or apps that are known.",
     .more = "A name that ends in .json and exists is a file of apps; else a name that the supervisor knows is\n"
             "started; else it is a script.  Starts the supervisor when none is running.",
     .options = options,

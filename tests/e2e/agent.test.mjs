@@ -531,6 +531,9 @@ test('ends with 0 when the supervisor is gone, and on SIGTERM', async t => {
     gone.finish(first);
     gone.socket.end();
     assert.deepEqual(await gone.exited, { code: 0, signal: null });
+    // What it had been told it has written.
+    assert.equal(JSON.parse(fs.readFileSync(gone.file(first, 'json'))).state, 'done');
+    assert.ok(fs.existsSync(gone.file(first, 'cpuprofile')));
 
     const told = await Agent.start(t, home);
     told.start(second);

@@ -1,5 +1,5 @@
-/* Records from the spool are foreign bytes: what is read must come out again as it went in, and what the supervisor
- * answers must leave a record that can be read. */
+/* Records from the spool are foreign bytes: what is read must come out again as it went in, and
+ * what the supervisor answers must leave a record that can be read. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -45,8 +45,8 @@ static void as_file(const char *text, size_t len)
 /* The same bytes as what the supervisor says about a capture. */
 static void as_messages(const char *text, size_t len)
 {
-    static const char request[] =
-        "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"heap\",\"app\":\"a\",\"not_after_ms\":9}";
+    static const char request[] = "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":"
+                                  "\"heap\",\"app\":\"a\",\"not_after_ms\":9}";
     char why[RECORD_TEXT];
     AUTOJSON json_t *params = json_object_parse(request, sizeof request - 1);
     AUTOJSON json_t *message = json_object_parse(text, len);
@@ -59,8 +59,8 @@ static void as_messages(const char *text, size_t len)
     check_round_trip(&r);
     if (record_answer(&r, message, 3) == 0)
         check_round_trip(&r);
-    record_fail(&r, json_get_string(message, "error", NULL), json_get_string(message, "message", NULL),
-                4);
+    record_fail(&r, json_get_string(message, "error", NULL),
+                json_get_string(message, "message", NULL), 4);
     check_round_trip(&r);
 }
 

@@ -40,7 +40,8 @@ static struct got got[MESSAGES_MAX];
 static unsigned got_count;
 static bool agent_over, supervisor_over, late;
 
-/* ---- the supervisor's end ------------------------------------------------------------------------------------------ */
+/* ---- the supervisor's end
+ * ------------------------------------------------------------------------------------------ */
 
 static void on_msg(struct conn *c, struct msg *m)
 {
@@ -68,7 +69,8 @@ static void on_late(uv_timer_t *timer)
     late = true;
 }
 
-/* Runs the loop until a message that fits has come, and takes it.  `method` NULL: an answer to `id`. */
+/* Runs the loop until a message that fits has come, and takes it.  `method` NULL: an answer to
+ * `id`. */
 static struct got *wait_for(const char *method, const char *id)
 {
     uv_timer_t deadline;
@@ -132,8 +134,8 @@ static void request(const char *request_id, const char *method, int n)
 static void start(const char *request_id, int n)
 {
     AUTOJSON json_t *params =
-        json_pack("{s:s,s:s,s:s,s:i,s:I}", "id", id_of(n), "kind", "cpu", "app", "web", "duration_ms",
-                  1, "not_after_ms", (json_int_t)loop_wall_ms() + 60000);
+        json_pack("{s:s,s:s,s:s,s:i,s:I}", "id", id_of(n), "kind", "cpu", "app", "web",
+                  "duration_ms", 1, "not_after_ms", (json_int_t)loop_wall_ms() + 60000);
     assert_int_equal(conn_request(&supervisor, request_id, "capture.start", params, -1), 0);
 }
 
@@ -177,7 +179,8 @@ static bool there(int n, const char *extension)
     return access(path, F_OK) == 0;
 }
 
-/* ---- a private agent for each test --------------------------------------------------------------------------------- */
+/* ---- a private agent for each test
+ * --------------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {
@@ -218,7 +221,9 @@ static int tear_down(void **state)
     return system(command);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------------- */
+/* ---- tests
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void hands_the_result_over_to_be_read_only(void **state)
 {

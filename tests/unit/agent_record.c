@@ -29,7 +29,8 @@ static void make(struct record *r)
 {
     char text[RECORD_TEXT];
     record_init(r);
-    assert_int_equal(from_request("{\"id\":\"" ID "\",\"kind\":\"cpu\",\"app\":\"web\",\"instance\":2,"
+    assert_int_equal(from_request("{\"id\":\"" ID
+                                  "\",\"kind\":\"cpu\",\"app\":\"web\",\"instance\":2,"
                                   "\"duration_ms\":1000,\"interval_us\":5000,"
                                   "\"not_after_ms\":1700000005000,\"requester\":\"shell\"}",
                                   r, text),
@@ -64,9 +65,10 @@ static void comes_back_from_json_as_it_was(void **state)
     AUTORECORD struct record again;
     make(&r);
     assert_true(record_enter(&r, "open", NOW + 1));
-    assert_int_equal(answer(&r, "{\"state\":\"partial\",\"phase\":\"sending\",\"bytes\":70,\"pid\":12,"
-                                "\"node_version\":\"v20.1.0\",\"start_pause_us\":900,\"measured_us\":5,"
-                                "\"reason\":\"app_exit\",\"warnings\":[\"port_left_open\"]}"),
+    assert_int_equal(answer(&r,
+                            "{\"state\":\"partial\",\"phase\":\"sending\",\"bytes\":70,\"pid\":12,"
+                            "\"node_version\":\"v20.1.0\",\"start_pause_us\":900,\"measured_us\":5,"
+                            "\"reason\":\"app_exit\",\"warnings\":[\"port_left_open\"]}"),
                      0);
     AUTOFREE char *text = to_text(&r);
     assert_int_equal(parse(text, &again, why), 0);
@@ -117,7 +119,8 @@ static void refuses_kinds_and_intervals_that_do_not_belong(void **state)
                         "kind \"snapshot\" is not supported: a capture is of kind cpu or heap");
     assert_int_equal(from_request(REQUEST("heap", ",\"interval_us\":100"), &r, why), ERR_INVALID);
     assert_non_null(strstr(why, "interval_bytes"));
-    assert_int_equal(from_request(REQUEST("cpu", ",\"interval_bytes\":4096"), &r, why), ERR_INVALID);
+    assert_int_equal(from_request(REQUEST("cpu", ",\"interval_bytes\":4096"), &r, why),
+                     ERR_INVALID);
     assert_int_equal(from_request(REQUEST("cpu", ",\"duration_ms\":0"), &r, why), ERR_INVALID);
     assert_non_null(strstr(why, "\"duration_ms\""));
 #undef REQUEST
@@ -218,9 +221,10 @@ static void leaves_out_fields_of_an_answer_that_do_not_fit(void **state)
 {
     AUTORECORD struct record r;
     make(&r);
-    assert_int_equal(answer(&r, "{\"state\":\"done\",\"phase\":\"sending\",\"bytes\":\"many\","
-                                "\"node_version\":\"" OTHER "\",\"reason\":\"" OTHER "\","
-                                "\"warnings\":[\"" OTHER "\",\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"]}"),
+    assert_int_equal(answer(&r,
+                            "{\"state\":\"done\",\"phase\":\"sending\",\"bytes\":\"many\","
+                            "\"node_version\":\"" OTHER "\",\"reason\":\"" OTHER "\","
+                            "\"warnings\":[\"" OTHER "\",\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"]}"),
                      0);
     AUTOFREE char *text = to_text(&r);
     assert_null(strstr(text, OTHER));

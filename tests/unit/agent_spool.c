@@ -24,7 +24,8 @@ static struct spool spool;
 static char found[4][UUID_TEXT];
 static unsigned found_count;
 
-/* ---- a private home for each test ---------------------------------------------------------------------------------- */
+/* ---- a private home for each test
+ * ---------------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {
@@ -136,7 +137,9 @@ static void read_back(int n, struct record *r)
     assert_int_equal(spool_read(&spool, id_of(n), r, why), 0);
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------------- */
+/* ---- tests
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void keeps_a_result_from_part_to_name(void **state)
 {
