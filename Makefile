@@ -5,7 +5,8 @@
 #   make install    DESTDIR, PREFIX, man pages                make fuzz       each fuzz target for T=10 seconds
 #   make lint       clang-tidy, mandoc                        make format     clang-format over all C files
 #   make valgrind   the unit tests and one capture            make check-nodes  captures on every supported Node
-#   make clean      removes build/                            make deps       installs what is missing, nothing else
+#   make bench      figures against floors and PM2            make deps       installs what is missing, nothing else
+#   make clean      removes build/
 #
 # V=1 shows commands; WERROR=1 makes warnings errors; MODE=release|asan|fuzz chooses the build; NO_INSTALL=1 makes a
 # missing package an error instead of installing it.
@@ -85,7 +86,7 @@ all: $(BINARIES)
 
 SOURCES := $(foreach l,$(LAYERS),$(wildcard $(FOLDER_$l)/*.c))
 HEADERS := $(foreach l,$(LAYERS),$(wildcard $(FOLDER_$l)/*.h))
-TEST_SOURCES := $(wildcard tests/unit/*.c tests/fuzz/*.c tests/tools/*.c)
+TEST_SOURCES := $(wildcard tests/unit/*.c tests/fuzz/*.c tests/tools/*.c tests/bench/*.c)
 -include $(patsubst %.c,$B/obj/%.d,$(SOURCES) $(TEST_SOURCES))
 
 $B/obj/%.o: %.c Makefile
@@ -176,6 +177,14 @@ valgrind: all $(patsubst %,$B/unit/%,$(UNITS)) $(TOOLS) $(NODES)
 check-nodes: all $(TOOLS) $(NODES)
 	$(Q)$(E2E_ENV) PROCTOR_ALL_NODES=1 tests/tools/e2e.sh $(wildcard tests/e2e/capture*.test.mjs)
 
+# The figures of docs/BENCHMARKS.md: ratios in one run, no assertions; T=name selects rows.
+$B/bench/%: $B/obj/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(Q)$(DO_LINK) -o $@ $^
+
+bench: all $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c)) $(NODES)
+	$(Q)$(E2E_ENV) tests/bench/bench.sh build/bench.md $(T)
+
 lint:
 	$(Q)clang-tidy --quiet $(SOURCES) -- -std=gnu11 $(DEFS) -I. $(DEPS_C)
 	$(Q)mandoc -Tlint -Wwarning docs/man/*.[1-8]
@@ -199,4 +208,4 @@ clean:
 	rm -rf build
 
 .PHONY: all check check-layers check-headers check-units check-e2e check-fuzz check-nodes fuzz run-fuzz asan valgrind \
-        lint format demo install deps clean
+        bench lint format demo install deps clean

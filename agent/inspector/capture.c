@@ -19,7 +19,8 @@
 
 enum {
     ENABLE_MS = 5000,
-    START_MS = 30000, /* V8 logs all code of the app first; a large one on a loaded host takes its time */
+    START_MS =
+        30000, /* V8 logs all code of the app first; a large one on a loaded host takes its time */
     RESULT_MS = 30000,
     CLEAN_UP_MS = 2000,
     /* A process that is about to end waits for us, and its supervisor gives us 2 s. */
@@ -38,11 +39,11 @@ struct capture {
     uv_timer_t leave;    /* of a process that is about to end */
     unsigned open_timers;
     uint64_t begun_ns, start_ns, running_ns;
-    bool stop_asked;   /* before the profiler runs */
-    bool app_ends;     /* the process is about to end */
-    bool leave_open;   /* do not close the port */
-    bool idle_started; /* the idle notifier runs and must be stopped */
-    bool complete;     /* the whole result is in the file */
+    enum stop_reason app_ends; /* why the process is about to end, or STOP_NONE */
+    bool stop_asked;           /* before the profiler runs */
+    bool leave_open;           /* do not close the port */
+    bool idle_started;         /* the idle notifier runs and must be stopped */
+    bool complete;             /* the whole result is in the file */
     char message[512];
     struct capture_end end;
     capture_phase_cb on_phase;
@@ -77,7 +78,8 @@ static void on_leave_limit(uv_timer_t *timer);
 static void on_exiting(void *arg);
 static void on_broken(void *arg, int r);
 static void decide(struct capture *c, enum capture_state state);
-static void fail(struct capture *c, int r, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void fail(struct capture *c, int r, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static const struct session_callbacks session_callbacks = {
     .on_open = on_open,
@@ -134,6 +136,11 @@ static int64_t us_since(uint64_t then_ns)
     return (int64_t)((now_ns() - then_ns) / 1000);
 }
 
+static bool app_must_go(enum stop_reason reason)
+{
+    return reason == STOP_APP_EXIT || reason == STOP_APP_STOP;
+}
+
 static bool decided(const struct capture *c)
 {
     return c->end.state != CAPTURE_UNDECIDED;
@@ -149,7 +156,8 @@ static void enter(struct capture *c, enum capture_phase phase)
 static unsigned duration_ms(const struct capture *c)
 {
     int64_t asked = c->order.duration_ms;
-    return asked > 0 && asked < LIMIT_CAPTURE_DURATION_MS ? (unsigned)asked : LIMIT_CAPTURE_DURATION_MS;
+    return asked > 0 && asked < LIMIT_CAPTURE_DURATION_MS ? (unsigned)asked
+                                                          : LIMIT_CAPTURE_DURATION_MS;
 }
 
 static void start_timer(uv_timer_t *timer, uv_timer_cb on_timer, uint64_t after_ms)
@@ -159,11 +167,15 @@ static void start_timer(uv_timer_t *timer, uv_timer_cb on_timer, uint64_t after_
 }
 
 /* A step went wrong: the sentence for it. */
-static void step_failed(struct capture *c, int r, const char *method, unsigned limit_ms, const char *text)
+static void step_failed(struct capture *c, int r, const char *method, unsigned limit_ms,
+                        const char *text)
 {
     if (r == -ETIMEDOUT)
-        fail(c, r, "the process did not answer %s within %u s: its main thread is stuck in native code, or the host is "
-                   "overloaded", method, limit_ms / 1000);
+        fail(c, r,
+             "the process did not answer %s within %u s: its main thread is stuck in native code, "
+             "or the host is "
+             "overloaded",
+             method, limit_ms / 1000);
     else if (r == ERR_INSPECTOR)
         fail(c, r, "the inspector refused %s: %.200s", method, text);
     else
@@ -174,7 +186,8 @@ static void step_failed(struct capture *c, int r, const char *method, unsigned l
 
 static bool is_path(const char *path)
 {
-    return path[strspn(path, "/0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_")] == '\0';
+    return path[strspn(
+               path, "/0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_")] == '\0';
 }
 
 static void init_timer(struct capture *c, uv_loop_t *loop, uv_timer_t *timer)
@@ -184,9 +197,9 @@ static void init_timer(struct capture *c, uv_loop_t *loop, uv_timer_t *timer)
     c->open_timers++;
 }
 
-int capture_start(uv_loop_t *loop, struct lws_context *context, const struct capture_order *order, int fd,
-                  capture_phase_cb on_phase, capture_done_cb done, void *arg, struct capture **ret_capture,
-                  const char **reterr_text)
+int capture_start(uv_loop_t *loop, struct lws_context *context, const struct capture_order *order,
+                  int fd, capture_phase_cb on_phase, capture_done_cb done, void *arg,
+                  struct capture **ret_capture, const char **reterr_text)
 {
     const struct kind *kind = kind_find(order->kind);
     if (!kind) {
@@ -242,8 +255,9 @@ static void start_idle_notifier(struct capture *c)
         return;
     }
     c->idle_started = true;
-    session_evaluate(&c->session, "process._startProfilerIdleNotifier&&process._startProfilerIdleNotifier(),1", ENABLE_MS,
-                     on_idle_started);
+    session_evaluate(&c->session,
+                     "process._startProfilerIdleNotifier&&process._startProfilerIdleNotifier(),1",
+                     ENABLE_MS, on_idle_started);
 }
 
 /* Without it idle time is counted as (program): worse, but a profile. */
@@ -266,8 +280,8 @@ static void on_enabled(void *arg, int r, const json_t *result, const char *text)
     if (r < 0)
         step_failed(c, r, c->kind->enable, ENABLE_MS, text);
     else if (c->kind->set_interval)
-        session_call(&c->session, c->kind->set_interval, c->kind->interval_params(&c->order), ENABLE_MS,
-                     on_interval_set);
+        session_call(&c->session, c->kind->set_interval, c->kind->interval_params(&c->order),
+                     ENABLE_MS, on_interval_set);
     else
         start_profiler(c);
 }
@@ -285,7 +299,8 @@ static void start_profiler(struct capture *c)
 {
     enter(c, PHASE_START);
     c->start_ns = now_ns();
-    session_call(&c->session, c->kind->start, c->kind->start_params(&c->order), START_MS, on_started);
+    session_call(&c->session, c->kind->start, c->kind->start_params(&c->order), START_MS,
+                 on_started);
 }
 
 static void on_started(void *arg, int r, const json_t *result, const char *text)
@@ -315,7 +330,7 @@ static void stop_profiler(struct capture *c, enum stop_reason reason)
 {
     (void)uv_timer_stop(&c->duration);
     c->end.measured_us = us_since(c->running_ns);
-    if (reason == STOP_APP_EXIT || reason == STOP_APP_STOP)
+    if (app_must_go(reason))
         c->end.reason = reason;
     enter(c, PHASE_STOPPING);
     session_call_for_profile(&c->session, c->kind->stop, RESULT_MS, on_stopped);
@@ -341,8 +356,10 @@ static void on_stopped(void *arg, int r, const json_t *result, const char *text)
 {
     struct capture *c = arg;
     if (r == ERR_INSPECTOR && c->kind->busy_text && str_starts(text, c->kind->busy_text)) {
-        fail(c, ERR_BUSY, "another inspector client used the sampling heap profiler of this process, which has only one, "
-                          "and took its data");
+        fail(c, ERR_BUSY,
+             "another inspector client used the sampling heap profiler of this process, which has "
+             "only one, "
+             "and took its data");
         return;
     }
     if (r < 0) {
@@ -362,7 +379,8 @@ static void decide(struct capture *c, enum capture_state state)
     (void)uv_timer_stop(&c->duration);
 }
 
-static void record_failure(struct capture *c, int r, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
+static void record_failure(struct capture *c, int r, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
 
 static void record_failure(struct capture *c, int r, const char *fmt, va_list ap)
 {
@@ -370,6 +388,7 @@ static void record_failure(struct capture *c, int r, const char *fmt, va_list ap
     (void)vsnprintf(c->message, sizeof c->message, fmt, ap);
     c->end.error = r;
     c->end.message = c->message;
+    c->end.reason = r == ERR_APP_GONE ? c->app_ends : STOP_NONE;
 }
 
 /* The first failure counts.  What the process was made to do ends with the connection; only a process that answers is
@@ -395,7 +414,8 @@ static void clean_up(struct capture *c)
     if (c->app_ends || !c->session.verified)
         leave(c);
     else if (c->idle_started)
-        session_evaluate(&c->session, "process._stopProfilerIdleNotifier&&process._stopProfilerIdleNotifier(),1",
+        session_evaluate(&c->session,
+                         "process._stopProfilerIdleNotifier&&process._stopProfilerIdleNotifier(),1",
                          CLEAN_UP_MS, on_idle_stopped);
     else
         disable(c);
@@ -459,14 +479,17 @@ static void on_timer_closed(uv_handle_t *handle)
 static void on_limit(uv_timer_t *timer)
 {
     struct capture *c = timer->data;
-    int64_t allowed_ms = (int64_t)duration_ms(c) + SPARE_MS + (int64_t)(c->file.bytes / 1000000) * 1000;
+    int64_t allowed_ms =
+        (int64_t)duration_ms(c) + SPARE_MS + (int64_t)(c->file.bytes / 1000000) * 1000;
     int64_t left_ms = allowed_ms - us_since(c->begun_ns) / 1000;
     if (left_ms > 0)
         start_timer(timer, on_limit, (uint64_t)left_ms);
     else if (decided(c))
         leave(c);
     else
-        fail(c, -ETIMEDOUT, "the capture was not over %d s after its time and was given up; the host may be overloaded",
+        fail(c, -ETIMEDOUT,
+             "the capture was not over %d s after its time and was given up; the host may be "
+             "overloaded",
              SPARE_MS / 1000);
 }
 
@@ -478,7 +501,8 @@ static void on_exiting(void *arg)
 static void on_leave_limit(uv_timer_t *timer)
 {
     struct capture *c = timer->data;
-    fail(c, ERR_APP_GONE, "the process was about to end and did not hand over its profile within 2 s");
+    fail(c, ERR_APP_GONE,
+         "the process was about to end and did not hand over its profile within 2 s");
     session_close(&c->session, SESSION_DROP);
 }
 
@@ -509,18 +533,16 @@ static void on_broken(void *arg, int r)
 
 void capture_stop(struct capture *c, enum stop_reason reason)
 {
-    bool ends = reason == STOP_APP_EXIT || reason == STOP_APP_STOP;
-    if (ends && !c->app_ends) {
-        c->app_ends = true;
+    if (app_must_go(reason) && c->app_ends == STOP_NONE) {
+        c->app_ends = reason;
         start_timer(&c->leave, on_leave_limit, LEAVE_MS);
     }
     if (decided(c)) {
-        if (ends)
+        if (app_must_go(reason))
             leave(c);
     } else if (c->end.phase == PHASE_RUNNING) {
         stop_profiler(c, reason);
-    } else if (c->end.phase < PHASE_RUNNING && ends) {
-        c->end.reason = reason;
+    } else if (c->end.phase < PHASE_RUNNING && app_must_go(reason)) {
         fail(c, ERR_APP_GONE, "the process was about to end before the profiler ran");
     } else {
         c->stop_asked = true;
@@ -529,7 +551,8 @@ void capture_stop(struct capture *c, enum stop_reason reason)
 
 void capture_cancel(struct capture *c)
 {
-    if (c->end.state == CAPTURE_CANCELLED || c->end.state == CAPTURE_FAILED)
+    /* Once all is closed the result stands. */
+    if (c->end.state == CAPTURE_CANCELLED || c->end.state == CAPTURE_FAILED || c->session.closed)
         return;
     bool leaving = decided(c);
     c->complete = false;

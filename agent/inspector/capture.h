@@ -74,9 +74,9 @@ typedef void (*capture_done_cb)(void *arg, const struct capture_end *end);
 
 /* Checks the order and starts.  `fd` stays the caller's, the order is borrowed for the call.  Returns 0, ERR_UNSUPPORTED
  * or ERR_INVALID with a sentence in `*reterr_text` (static). */
-int capture_start(uv_loop_t *loop, struct lws_context *context, const struct capture_order *order, int fd,
-                  capture_phase_cb on_phase, capture_done_cb done, void *arg, struct capture **ret_capture,
-                  const char **reterr_text);
+int capture_start(uv_loop_t *loop, struct lws_context *context, const struct capture_order *order,
+                  int fd, capture_phase_cb on_phase, capture_done_cb done, void *arg,
+                  struct capture **ret_capture, const char **reterr_text);
 
 /* Stops the profiler and keeps what there is; before it runs, as soon as it does.  When the process is about to end (any
  * reason but STOP_REQUESTED) all is over within 2 s. */

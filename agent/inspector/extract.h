@@ -28,18 +28,20 @@ enum extract_found {
 enum extract_member { MEMBER_OTHER, MEMBER_ID, MEMBER_METHOD, MEMBER_RESULT };
 
 struct extract {
-    int64_t awaited_id; /* the owner's: whose profile is wanted, 0: none.  Looked at when a profile begins */
+    int64_t
+        awaited_id; /* the owner's: whose profile is wanted, 0: none.  Looked at when a profile begins */
     struct buf message;
     /* About the message of the last feed. */
-    int64_t id;                /* 0: an event, or no id that could be ours */
-    char method[JPUSH_TEXT];   /* "" when it has none */
-    uint64_t size;             /* bytes so far */
+    int64_t id;              /* 0: an event, or no id that could be ours */
+    char method[JPUSH_TEXT]; /* "" when it has none */
+    uint64_t size;           /* bytes so far */
     /* private */
     struct jpush json;
     extract_sink_cb sink;
     void *arg;
     enum extract_member member;
-    const char *copy_from; /* while copying: the first byte of this fragment that belongs to the profile */
+    const char
+        *copy_from; /* while copying: the first byte of this fragment that belongs to the profile */
     bool started, in_profile, copying, copied;
 };
 

@@ -5,13 +5,13 @@
 #include "lib/base/err.h"
 
 enum state {
-    AT_TOP,      /* the object that everything is in */
-    AT_VALUE,    /* after a colon, or after a comma in an array */
-    AT_ELEMENT,  /* after '[': a value or ']' */
-    AT_MEMBER,   /* after '{': a key or '}' */
-    AT_KEY,      /* after a comma in an object */
+    AT_TOP,     /* the object that everything is in */
+    AT_VALUE,   /* after a colon, or after a comma in an array */
+    AT_ELEMENT, /* after '[': a value or ']' */
+    AT_MEMBER,  /* after '{': a key or '}' */
+    AT_KEY,     /* after a comma in an object */
     AT_COLON,
-    AT_NEXT,     /* after a value: a comma or the closing bracket */
+    AT_NEXT, /* after a value: a comma or the closing bracket */
     IN_STRING,
     IN_ESCAPE,
     IN_HEX,
@@ -20,7 +20,16 @@ enum state {
     AT_END,
 };
 
-enum number { NUM_MINUS, NUM_ZERO, NUM_DIGITS, NUM_POINT, NUM_FRACTION, NUM_E, NUM_SIGN, NUM_EXPONENT };
+enum number {
+    NUM_MINUS,
+    NUM_ZERO,
+    NUM_DIGITS,
+    NUM_POINT,
+    NUM_FRACTION,
+    NUM_E,
+    NUM_SIGN,
+    NUM_EXPONENT
+};
 
 void jpush_init(struct jpush *p, jpush_cb cb, void *arg)
 {

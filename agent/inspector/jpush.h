@@ -18,7 +18,7 @@ enum {
 enum jpush_event {
     JPUSH_KEY,   /* a member's name was read: it is in `text` */
     JPUSH_BEGIN, /* `at` is the first byte of a value */
-    JPUSH_END,   /* `at` is one past the last byte of that value; `text` is a scalar's text, strings without quotes */
+    JPUSH_END, /* `at` is one past the last byte of that value; `text` is a scalar's text, strings without quotes */
 };
 
 /* `at` points into the piece that is being fed, or to its end.  A negative return ends the scan with that value. */
@@ -26,16 +26,17 @@ typedef int (*jpush_cb)(void *arg, enum jpush_event event, const char *at);
 
 struct jpush {
     unsigned depth; /* of the value that an event is about: 1 for a member of the top object */
-    char text[JPUSH_TEXT]; /* raw (escapes as they were sent), cut when longer, always followed by a NUL */
+    char text
+        [JPUSH_TEXT]; /* raw (escapes as they were sent), cut when longer, always followed by a NUL */
     size_t text_len;
     /* private */
     jpush_cb cb;
     void *arg;
     unsigned char state;
-    unsigned char number;  /* how far the number is */
-    unsigned char hex;     /* digits of a \u escape that are still to come */
-    bool is_key;           /* the string being read is a member's name */
-    const char *literal;   /* what is still to come of true, false or null */
+    unsigned char number;                 /* how far the number is */
+    unsigned char hex;                    /* digits of a \u escape that are still to come */
+    bool is_key;                          /* the string being read is a member's name */
+    const char *literal;                  /* what is still to come of true, false or null */
     uint64_t kinds[JPUSH_MAX_DEPTH / 64]; /* one bit per level: object or array */
 };
 

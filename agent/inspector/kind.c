@@ -19,7 +19,8 @@ enum {
 static json_t *cpu_interval_params(const struct capture_order *order)
 {
     json_t *params = json_object();
-    json_set_int(params, "interval", order->interval_us > 0 ? order->interval_us : DEFAULT_INTERVAL_US);
+    json_set_int(params, "interval",
+                 order->interval_us > 0 ? order->interval_us : DEFAULT_INTERVAL_US);
     return params;
 }
 

@@ -13,8 +13,9 @@ struct kind {
     const char *start;
     const char *stop;
     const char *disable;
-    bool wants_idle;       /* old versions of Node need help to tell idle time from native code */
-    const char *busy_text; /* the inspector's words at `stop` when another client took our data; NULL: none */
+    bool wants_idle; /* old versions of Node need help to tell idle time from native code */
+    const char *
+        busy_text; /* the inspector's words at `stop` when another client took our data; NULL: none */
 
     /* The caller owns what they return; NULL: no parameters. */
     json_t *(*interval_params)(const struct capture_order *order);

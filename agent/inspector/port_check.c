@@ -17,8 +17,8 @@ static void on_deadline(uv_timer_t *timer);
 static void check_end(struct port_check *p, int result);
 static void on_closed(uv_handle_t *handle);
 
-int port_check_start(struct port_check *p, uv_loop_t *loop, unsigned port, unsigned limit_ms, port_check_cb done,
-                     void *arg)
+int port_check_start(struct port_check *p, uv_loop_t *loop, unsigned port, unsigned limit_ms,
+                     port_check_cb done, void *arg)
 {
     struct sockaddr_in address;
     *p = (struct port_check){.done = done, .arg = arg};
@@ -27,7 +27,8 @@ int port_check_start(struct port_check *p, uv_loop_t *loop, unsigned port, unsig
     if (r < 0)
         return r;
     (void)snprintf(p->request, sizeof p->request,
-                   "GET /json/list HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\n\r\n", port);
+                   "GET /json/list HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\n\r\n",
+                   port);
     (void)uv_tcp_init(loop, &p->tcp);
     (void)uv_timer_init(loop, &p->deadline);
     p->open_handles = 2;
@@ -111,7 +112,10 @@ static void on_closed(uv_handle_t *handle)
 int port_check_status(const char *reply, size_t len)
 {
     static const char start[] = "HTTP/1.";
-    enum { START = sizeof start - 1, WHOLE = START + 6 }; /* "HTTP/1.1 404 " and one byte more or less */
+    enum {
+        START = sizeof start - 1,
+        WHOLE = START + 6
+    }; /* "HTTP/1.1 404 " and one byte more or less */
     size_t known = len < START ? len : START;
     if (memcmp(reply, start, known) != 0)
         return ERR_PROTOCOL;

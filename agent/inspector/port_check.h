@@ -27,8 +27,8 @@ struct port_check {
 };
 
 /* Returns 0, or an error; then `done` is not called. */
-int port_check_start(struct port_check *p, uv_loop_t *loop, unsigned port, unsigned limit_ms, port_check_cb done,
-                     void *arg);
+int port_check_start(struct port_check *p, uv_loop_t *loop, unsigned port, unsigned limit_ms,
+                     port_check_cb done, void *arg);
 
 /* Ends it at once: `done` comes with ERR_CANCELLED. */
 void port_check_cancel(struct port_check *p);

@@ -1,6 +1,7 @@
 #include "agent/inspector/probe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <signal.h>
 #include <stdio.h>
@@ -130,8 +131,8 @@ static void on_begin(struct probe *p, const json_t *params)
     p->begun = true;
     uv_close((uv_handle_t *)&p->begin_limit, NULL);
     struct capture_end refused = {.state = CAPTURE_FAILED, .start_pause_us = -1, .measured_us = -1};
-    refused.error = capture_start(&p->loop, p->context, &order, RESULT_FD, on_phase, on_end, p, &p->capture,
-                                  &refused.message);
+    refused.error = capture_start(&p->loop, p->context, &order, RESULT_FD, on_phase, on_end, p,
+                                  &p->capture, &refused.message);
     if (refused.error < 0)
         on_end(p, &refused);
 }
@@ -168,8 +169,9 @@ static void on_end(void *arg, const struct capture_end *end)
 {
     struct probe *p = arg;
     p->capture = NULL;
-    log_info("%s in phase %s, %llu bytes%s%s", capture_state_name(end->state), capture_phase_name(end->phase),
-             (unsigned long long)end->bytes, end->message ? ": " : "", end->message ? end->message : "");
+    log_info("%s in phase %s, %llu bytes%s%s", capture_state_name(end->state),
+             capture_phase_name(end->phase), (unsigned long long)end->bytes,
+             end->message ? ": " : "", end->message ? end->message : "");
     if (!p->conn_open) {
         uv_stop(&p->loop);
         return;
@@ -215,12 +217,14 @@ static int start(struct probe *p)
 {
     p->context = ws_context_new(&p->loop);
     if (!p->context) {
-        log_err(0, "libwebsockets cannot run on libuv here: is the package libwebsockets-evlib-uv installed?");
+        log_err(0, "libwebsockets cannot run on libuv here: is the package libwebsockets-evlib-uv "
+                   "installed?");
         return ERR_UNSUPPORTED;
     }
     int r = conn_open(&p->conn, &p->loop, CONTROL_FD, on_message, on_conn_closed, p);
     if (r < 0) {
-        log_err(r, "descriptor %d is no control connection; this program is started by proctord", CONTROL_FD);
+        log_err(r, "descriptor %d is no control connection; this program is started by proctord",
+                CONTROL_FD);
         return r;
     }
     p->conn_open = true;
@@ -253,6 +257,13 @@ static void stop_exit_limit(void)
 int probe_run(void)
 {
     struct probe p = {.status = 1};
+    /* Before anything that opens descriptors of its own. */
+    if (fcntl(CONTROL_FD, F_GETFL) < 0 || fcntl(RESULT_FD, F_GETFL) < 0) {
+        log_err(-errno,
+                "descriptors %d and %d are not both open; this program is started by proctord",
+                CONTROL_FD, RESULT_FD);
+        return p.status;
+    }
     int r = uv_loop_init(&p.loop);
     if (r < 0) {
         log_err(r, "cannot make an event loop");

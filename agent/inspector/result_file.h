@@ -10,8 +10,8 @@ enum { RESULT_FILE_BUFFER = 65536 };
 
 struct result_file {
     int fd;
-    uint64_t bytes;   /* taken so far, written or still in the buffer */
-    uint64_t limit;   /* more than that is ERR_TOO_BIG */
+    uint64_t bytes; /* taken so far, written or still in the buffer */
+    uint64_t limit; /* more than that is ERR_TOO_BIG */
     size_t buffered;
     int error;
     char buffer[RESULT_FILE_BUFFER];

@@ -111,7 +111,8 @@ void session_call_for_profile(struct session *s, const char *method, unsigned li
     s->extract.awaited_id = s->last_id;
 }
 
-void session_evaluate(struct session *s, const char *expression, unsigned limit_ms, session_reply_cb on_reply)
+void session_evaluate(struct session *s, const char *expression, unsigned limit_ms,
+                      session_reply_cb on_reply)
 {
     session_call(s, "Runtime.evaluate", cdp_evaluate_params(expression), limit_ms, on_reply);
 }
@@ -128,9 +129,11 @@ static void reply(struct session *s, int r, const json_t *result, const char *te
 /* ---- opening ------------------------------------------------------------------------------------------------------- */
 
 void session_open(struct session *s, uv_loop_t *loop, struct lws_context *context,
-                  const struct session_target *target, const struct session_callbacks *callbacks, void *arg)
+                  const struct session_target *target, const struct session_callbacks *callbacks,
+                  void *arg)
 {
-    *s = (struct session){.context = context, .target = *target, .callbacks = callbacks, .arg = arg};
+    *s =
+        (struct session){.context = context, .target = *target, .callbacks = callbacks, .arg = arg};
     s->path = xstrdup(target->path);
     s->deadline.data = s;
     (void)uv_timer_init(loop, &s->deadline);
@@ -140,7 +143,8 @@ void session_open(struct session *s, uv_loop_t *loop, struct lws_context *contex
         connect_socket(s);
         return;
     }
-    s->checking = port_check_start(&s->check, loop, target->port, CONNECT_MS, on_port_checked, s) == 0;
+    s->checking =
+        port_check_start(&s->check, loop, target->port, CONNECT_MS, on_port_checked, s) == 0;
     if (!s->checking)
         arm(s, 0);
 }
@@ -155,11 +159,14 @@ static void on_port_checked(void *arg, int r)
         connect_socket(s);
     else if (r >= 0 || r == ERR_PROTOCOL)
         open_failed(s, ERR_WRONG_PROCESS,
-                    "something else than the inspector that was opened answers on its port; nothing was sent to it");
+                    "something else than the inspector that was opened answers on its port; "
+                    "nothing was sent to it");
     else if (r == UV_ETIMEDOUT)
-        open_failed(s, r, "the inspector's port does not answer; the host may be overloaded, try again");
+        open_failed(s, r,
+                    "the inspector's port does not answer; the host may be overloaded, try again");
     else
-        open_failed(s, ERR_APP_GONE, "the inspector's port is closed: the process has ended or closed it itself");
+        open_failed(s, ERR_APP_GONE,
+                    "the inspector's port is closed: the process has ended or closed it itself");
 }
 
 static void connect_socket(struct session *s)
@@ -184,15 +191,19 @@ static void on_ws_open(void *arg, int r, int status)
         return;
     }
     if (status == 0) {
-        open_failed(s, ERR_APP_GONE, "the inspector's port is closed: the process has ended or closed it itself");
+        open_failed(s, ERR_APP_GONE,
+                    "the inspector's port is closed: the process has ended or closed it itself");
         return;
     }
     if (status == 400 && s->target.node_major < DIRECT_END_MAJOR) {
-        open_failed(s, ERR_BUSY, "another inspector client is attached, and this version of Node allows only one: "
-                                 "disconnect it and try again");
+        open_failed(
+            s, ERR_BUSY,
+            "another inspector client is attached, and this version of Node allows only one: "
+            "disconnect it and try again");
         return;
     }
-    (void)snprintf(text, sizeof text, "the inspector refused the connection (HTTP status %d)", status);
+    (void)snprintf(text, sizeof text, "the inspector refused the connection (HTTP status %d)",
+                   status);
     open_failed(s, ERR_INSPECTOR, text);
 }
 
@@ -200,21 +211,24 @@ static void on_pid(void *arg, int r, const json_t *result, const char *text)
 {
     struct session *s = arg;
     if (r == -ETIMEDOUT) {
-        open_failed(s, r, "the process did not say its pid within 3 s: its main thread is stuck in native code, or the "
-                          "host is overloaded");
+        open_failed(s, r,
+                    "the process did not say its pid within 3 s: its main thread is stuck in "
+                    "native code, or the "
+                    "host is overloaded");
         return;
     }
     if (r < 0 || cdp_evaluate_int(result) != s->target.pid) {
-        open_failed(s, ERR_WRONG_PROCESS, "the inspector on that port belongs to another process; nothing was changed "
-                                          "in it");
+        open_failed(s, ERR_WRONG_PROCESS,
+                    "the inspector on that port belongs to another process; nothing was changed "
+                    "in it");
         return;
     }
     s->verified = true;
     if (s->target.node_major < NODE_RUNTIME_MAJOR)
         opened(s);
     else
-        request(s, "NodeRuntime.notifyWhenWaitingForDisconnect", json_pack("{s:b}", "enabled", 1), PID_MS,
-                on_watched, s);
+        request(s, "NodeRuntime.notifyWhenWaitingForDisconnect", json_pack("{s:b}", "enabled", 1),
+                PID_MS, on_watched, s);
 }
 
 /* Without it the supervisor still sees the end coming, on the process's stderr. */
@@ -254,10 +268,12 @@ static void on_deadline(uv_timer_t *timer)
     } else if (s->on_reply) {
         reply(s, -ETIMEDOUT, NULL, NULL);
     } else if (!s->connected) {
-        open_failed(s, ERR_APP_GONE, "the inspector's port is closed: the process has ended or closed it itself");
+        open_failed(s, ERR_APP_GONE,
+                    "the inspector's port is closed: the process has ended or closed it itself");
     } else {
-        open_failed(s, -ETIMEDOUT, "the inspector did not accept the connection within 2 s; the host may be "
-                                   "overloaded, try again");
+        open_failed(s, -ETIMEDOUT,
+                    "the inspector did not accept the connection within 2 s; the host may be "
+                    "overloaded, try again");
     }
 }
 
@@ -333,9 +349,11 @@ static void session_broken(struct session *s, int r)
     else if (s->verified)
         s->callbacks->on_broken(s->arg, r);
     else if (r == ERR_APP_GONE)
-        open_failed(s, r, "the process ended or closed its inspector while the connection was being made");
+        open_failed(
+            s, r, "the process ended or closed its inspector while the connection was being made");
     else
-        open_failed(s, r, "what answers on the inspector's port does not speak the inspector's protocol");
+        open_failed(s, r,
+                    "what answers on the inspector's port does not speak the inspector's protocol");
 }
 
 /* ---- leaving ------------------------------------------------------------------------------------------------------- */
@@ -372,10 +390,11 @@ static void close_port(struct session *s)
 {
     if (s->target.node_major < DIRECT_END_MAJOR)
         request(s, "Runtime.evaluate",
-                cdp_evaluate_params("setTimeout(function(){process._debugEnd()},250).unref(),1"), OLD_PORT_CLOSE_MS,
-                on_old_port_closing, s);
+                cdp_evaluate_params("setTimeout(function(){process._debugEnd()},250).unref(),1"),
+                OLD_PORT_CLOSE_MS, on_old_port_closing, s);
     else
-        request(s, "Runtime.evaluate", cdp_evaluate_params("process._debugEnd()"), PORT_CLOSE_MS, NULL, NULL);
+        request(s, "Runtime.evaluate", cdp_evaluate_params("process._debugEnd()"), PORT_CLOSE_MS,
+                NULL, NULL);
 }
 
 static void on_old_port_closing(void *arg, int r, const json_t *result, const char *text)

@@ -63,9 +63,9 @@ struct session {
     int64_t last_id;
     session_reply_cb on_reply; /* NULL: no request is under way */
     void *reply_arg;
-    unsigned limit_ms;         /* of that request */
-    bool checking;             /* the port check is under way */
-    bool connected;            /* the socket exists and on_closed will come for it */
+    unsigned limit_ms; /* of that request */
+    bool checking;     /* the port check is under way */
+    bool connected;    /* the socket exists and on_closed will come for it */
     bool verified;
     bool broken; /* told, once */
     bool closing, closed;
@@ -74,7 +74,8 @@ struct session {
 
 /* Starts to connect and check.  What cannot start comes from the loop as a failure, too. */
 void session_open(struct session *s, uv_loop_t *loop, struct lws_context *context,
-                  const struct session_target *target, const struct session_callbacks *callbacks, void *arg);
+                  const struct session_target *target, const struct session_callbacks *callbacks,
+                  void *arg);
 
 /* Sends one request; a request that is still under way is forgotten.  Takes `params` (NULL: none).  The reply comes from
  * the loop, or never when the connection breaks first. */
@@ -86,7 +87,8 @@ void session_call_for_profile(struct session *s, const char *method, unsigned li
                               session_reply_cb on_reply);
 
 /* The same for Runtime.evaluate. */
-void session_evaluate(struct session *s, const char *expression, unsigned limit_ms, session_reply_cb on_reply);
+void session_evaluate(struct session *s, const char *expression, unsigned limit_ms,
+                      session_reply_cb on_reply);
 
 /* Leaves.  Called again with a faster way it takes that way. */
 void session_close(struct session *s, enum session_leave leave);

@@ -12,7 +12,8 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
-static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t len);
 
 static const struct lws_protocols protocols[] = {
     {.name = "inspector", .callback = on_event, .rx_buffer_size = WS_PIECE},
@@ -127,7 +128,8 @@ void ws_forget(struct ws *w)
 static void on_failed(struct ws *w, struct lws *wsi, const char *text)
 {
     int status = (int)lws_http_client_http_response(wsi);
-    log_debug("the connection was not made: %s (status %d)", text ? text : "no reason given", status);
+    log_debug("the connection was not made: %s (status %d)", text ? text : "no reason given",
+              status);
     w->wsi = NULL;
     if (!w->starting)
         w->callbacks->on_open(w->arg, status > 0 ? ERR_INSPECTOR : -ECONNREFUSED, status);
@@ -139,7 +141,8 @@ static int on_writable(struct ws *w)
     if (w->queued > 0) {
         struct ws_text first = w->queue[0];
         memmove(w->queue, w->queue + 1, --w->queued * sizeof w->queue[0]);
-        int n = lws_write(w->wsi, (unsigned char *)first.bytes + LWS_PRE, first.len, LWS_WRITE_TEXT);
+        int n =
+            lws_write(w->wsi, (unsigned char *)first.bytes + LWS_PRE, first.len, LWS_WRITE_TEXT);
         free(first.bytes);
         if (n < (int)first.len)
             return -1;
@@ -160,7 +163,8 @@ static void on_over(struct ws *w)
     w->callbacks->on_closed(w->arg);
 }
 
-static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t len)
 {
     struct ws *w = user;
     /* About the context as a whole, or forgotten. */
@@ -176,7 +180,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         on_failed(w, wsi, in);
         return 0;
     case LWS_CALLBACK_CLIENT_RECEIVE:
-        w->callbacks->on_data(w->arg, in, len, lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0);
+        w->callbacks->on_data(w->arg, in, len,
+                              lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0);
         return 0;
     case LWS_CALLBACK_CLIENT_WRITEABLE:
         return on_writable(w);

@@ -13,9 +13,9 @@ struct lws;
 struct lws_context;
 
 enum {
-    WS_PIECE = 65536,   /* the largest piece that on_data gets */
-    WS_MESSAGE = 4096,  /* the largest message that we send */
-    WS_QUEUE = 8,       /* messages that wait to be sent */
+    WS_PIECE = 65536,  /* the largest piece that on_data gets */
+    WS_MESSAGE = 4096, /* the largest message that we send */
+    WS_QUEUE = 8,      /* messages that wait to be sent */
 };
 
 /* One per program; NULL when libwebsockets has no glue for libuv here (package libwebsockets-evlib-uv). */
@@ -46,7 +46,7 @@ struct ws {
     unsigned queued;
     bool starting; /* inside ws_open() */
     bool open;
-    bool closing;  /* the close frame goes out when the queue is empty */
+    bool closing; /* the close frame goes out when the queue is empty */
 };
 
 /* Starts to connect to ws://127.0.0.1:port/path.  Returns 0, or an error; then no callback comes. */

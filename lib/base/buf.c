@@ -151,6 +151,14 @@ void buf_consume(struct buf *b, size_t len)
     b->len -= len;
 }
 
+void buf_cut(struct buf *b, size_t len)
+{
+    assert(len <= b->len);
+    b->len = len;
+    if (b->data)
+        b->data[len] = '\0';
+}
+
 const char *buf_str(const struct buf *b)
 {
     return b->data ? b->data : "";

@@ -49,6 +49,9 @@ void buf_added(struct buf *b, size_t len);
 /* Drops the first `len` bytes (`len` <= b->len). */
 void buf_consume(struct buf *b, size_t len);
 
+/* Keeps the first `len` bytes only (`len` <= b->len). */
+void buf_cut(struct buf *b, size_t len);
+
 /* The text, never NULL ("" when empty).  Borrowed. */
 const char *buf_str(const struct buf *b);
 

@@ -26,7 +26,7 @@ int json_to_buf(const json_t *j, struct buf *out)
     size_t before = out->len;
     if (json_dump_callback(j, add_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
         return 0;
-    out->len = before;
+    buf_cut(out, before);
     return buf_add(out, "", out->limit - before + 1);
 }
 

@@ -83,6 +83,11 @@ int client_open(struct client *c, const char *socket_path)
     *c = (struct client){.path = xstrdup(socket_path), .fd = -1, .retry_ms = RETRY_MS};
     buf_init(&c->in, LIMIT_CONTROL_LINE);
     int r = reconnect(c);
+    if (r == -EPIPE || r == -ECONNRESET) {
+        /* There was somebody, who may come back: the first call tries again. */
+        disconnect(c);
+        return 0;
+    }
     if (r < 0)
         client_close(c);
     return r;

@@ -24,7 +24,8 @@ struct out_fd {
 };
 
 static void on_event(uv_poll_t *poll, int status, int events);
-static void read_some(struct conn *c);
+static bool read_some(struct conn *c);
+static void read_rest(struct conn *c, int reason);
 static void take_lines(struct conn *c);
 static void write_some(struct conn *c);
 static void conn_end(struct conn *c, int reason);
@@ -56,13 +57,13 @@ static void on_event(uv_poll_t *poll, int status, int events)
 {
     struct conn *c = poll->data;
     if (status < 0) {
-        conn_end(c, status);
+        read_rest(c, status);
         return;
     }
     if (events & UV_WRITABLE)
         write_some(c);
     if (!c->closing && (events & UV_READABLE))
-        read_some(c);
+        (void)read_some(c);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------- */
@@ -88,7 +89,8 @@ static int keep_fds(struct conn *c, struct msghdr *mh)
     return mh->msg_flags & MSG_CTRUNC ? ERR_TOO_BIG : r;
 }
 
-static void read_some(struct conn *c)
+/* False when nothing is there or the connection is over. */
+static bool read_some(struct conn *c)
 {
     char *space;
     size_t room = c->in.limit - c->in.len;
@@ -96,7 +98,7 @@ static void read_some(struct conn *c)
     int r = room == 0 ? ERR_TOO_BIG : buf_reserve(&c->in, room, &space);
     if (r < 0) {
         conn_end(c, r);
-        return;
+        return false;
     }
     union {
         struct cmsghdr align;
@@ -111,15 +113,25 @@ static void read_some(struct conn *c)
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR)
             conn_end(c, -errno);
-        return;
+        return false;
     }
     r = keep_fds(c, &mh);
     if (n == 0 || r < 0) {
         conn_end(c, n == 0 ? UV_EOF : r);
-        return;
+        return false;
     }
     buf_added(&c->in, (size_t)n);
     take_lines(c);
+    return !c->closing;
+}
+
+/* The peer has gone, perhaps with something of ours unread (then libuv says UV_EBADF and watches no more).  What it said
+ * before is still there. */
+static void read_rest(struct conn *c, int reason)
+{
+    while (read_some(c))
+        continue;
+    conn_end(c, reason);
 }
 
 static int fill_fds(struct conn *c, struct msg *m)
@@ -213,7 +225,7 @@ static void write_some(struct conn *c)
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0) {
-            conn_end(c, -errno);
+            read_rest(c, -errno);
             return;
         }
         if (with_fd)

@@ -101,7 +101,7 @@ static int add_line(struct buf *out, json_t *root, unsigned fds)
     if (r == 0)
         r = buf_addc(out, '\n');
     if (r < 0)
-        out->len = before;
+        buf_cut(out, before);
     return r;
 }
 

@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
 #include "lib/base/str.h"
+#include "supervisor/cli/app_request.h"
 #include "supervisor/cli/args.h"
 #include "supervisor/cli/cmd.h"
 #include "supervisor/cli/say.h"
@@ -53,21 +54,13 @@ bool app_file_is(const char *operand)
            (!str_ends(operand, ".json") || access(operand, F_OK) == 0);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static int load(const char *path, struct ecosystem **ret_eco)
 {
     struct config_error error = {0};
     int r = ecosystem_load_file(path, ret_eco, &error);
     return r < 0 ? say_config_error(&error) : CMD_DONE;
-}
-
-static struct strlist whole_environment(void)
-{
-    struct strlist env = {.items = environ};
-    while (environ && environ[env.count])
-        env.count++;
-    return env;
 }
 
 int app_file_load(const char *path, const char *env_name, json_t *apps)
@@ -81,7 +74,7 @@ int app_file_load(const char *path, const char *env_name, json_t *apps)
     for (size_t i = 0; i < eco->warnings.count; i++)
         say_note("warning: %s", eco->warnings.items[i]);
     AUTOFREE char *cwd = path_cwd();
-    const struct strlist env = whole_environment();
+    const struct strlist env = app_request_env();
     struct config_error error = {0};
     if (ecosystem_resolve(eco, cwd, &env, &error) < 0)
         return say_config_error(&error);
@@ -107,7 +100,7 @@ int app_file_names(const char *path, struct strlist *names)
     return CMD_DONE;
 }
 
-/* ---- scripts -------------------------------------------------------------------------------------------------------- */
+/* ---- scripts --------------------------------------------------------------------------------- */
 
 const char *app_file_script_option(const struct args *args)
 {
@@ -145,7 +138,7 @@ int app_file_script(const char *script, const struct args *args, json_t *apps)
     if (code != CMD_DONE)
         return code;
     AUTOFREE char *cwd = path_cwd();
-    const struct strlist env = whole_environment();
+    const struct strlist env = app_request_env();
     if (app_spec_resolve(&spec, cwd, &env, &error) < 0)
         return say_config_error(&error);
     (void)json_array_append_new(apps, app_spec_to_json(&spec));

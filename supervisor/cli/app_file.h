@@ -1,4 +1,5 @@
-/* app_file.h -- ecosystem files and scripts on the command line, made into checked specs for app.apply. */
+/* app_file.h -- ecosystem files and scripts on the command line, made into checked specs for
+ * app.apply. */
 #pragma once
 
 #include <jansson.h>
@@ -7,11 +8,12 @@
 struct args;
 struct strlist;
 
-/* Does this operand name an ecosystem file?  One that ends in .json must exist, so that an app can be called like that. */
+/* Does this operand name an ecosystem file?  One that ends in .json must exist, so that an app can
+ * be called like that. */
 bool app_file_is(const char *operand);
 
-/* Reads a file and appends its resolved apps to the array `apps`.  `env_name` chooses "env_<name>" (NULL: none).  Says warnings
- * and errors; returns an exit code. */
+/* Reads a file and appends its resolved apps to the array `apps`.  `env_name` chooses "env_<name>"
+ * (NULL: none).  Says warnings and errors; returns an exit code. */
 int app_file_load(const char *path, const char *env_name, json_t *apps);
 
 /* The names of a file's apps, for stop and delete: it need not be startable any more. */

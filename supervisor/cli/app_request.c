@@ -19,11 +19,17 @@ json_t *app_request_targets(const struct strlist *targets)
     return params;
 }
 
-void app_request_add_env(json_t *params)
+struct strlist app_request_env(void)
 {
     struct strlist env = {.items = environ};
     while (environ && environ[env.count])
         env.count++;
+    return env;
+}
+
+void app_request_add_env(json_t *params)
+{
+    const struct strlist env = app_request_env();
     (void)json_object_set_new(params, "env", json_from_env(&env));
 }
 
@@ -97,8 +103,10 @@ static void add_unchanged(const json_t *instances, struct strlist *ret_unchanged
     size_t i;
     json_t *instance;
     json_array_foreach((json_t *)instances, i, instance)
+    {
         if (str_eq(json_get_string(instance, "action", ""), "unchanged"))
             strlist_add_taken(ret_unchanged, app_label(instance));
+    }
 }
 
 /* The table of the apps that the answer names. */

@@ -71,6 +71,9 @@ void app_table_print(const json_t *apps, FILE *out)
     table_init(&t, columns, ARRAY_SIZE(columns));
     size_t i;
     json_t *app;
-    json_array_foreach((json_t *)apps, i, app) add_app(&t, app);
+    json_array_foreach((json_t *)apps, i, app)
+    {
+        add_app(&t, app);
+    }
     table_print(&t, out, say_width(out), say_colors(out));
 }

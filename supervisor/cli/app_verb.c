@@ -12,7 +12,8 @@
 #include "supervisor/cli/daemon.h"
 
 /* Sorts the operands into targets and specs. */
-static int read_operands(const struct args *args, bool applies, struct strlist *targets, json_t *apps)
+static int read_operands(const struct args *args, bool applies, struct strlist *targets,
+                         json_t *apps)
 {
     int code = CMD_DONE;
     for (size_t i = 0; code == CMD_DONE && i < args->operand_count; i++) {

@@ -29,8 +29,8 @@ static int unknown_long(struct parser *p, const char *name)
         candidates[count++] = o->name;
     const char *nearest = str_nearest(name, candidates, count);
     if (nearest)
-        (void)snprintf(p->error, ARGS_ERROR_TEXT, "unknown option '--%.60s'; did you mean '--%s'?", name,
-                       nearest);
+        (void)snprintf(p->error, ARGS_ERROR_TEXT, "unknown option '--%.60s'; did you mean '--%s'?",
+                       name, nearest);
     else
         (void)snprintf(p->error, ARGS_ERROR_TEXT, "unknown option '--%.60s'", name);
     return ERR_USAGE;

@@ -1,7 +1,9 @@
-/* args.h -- splits a command's arguments into options and operands, as the command's option table says.
+/* args.h -- splits a command's arguments into options and operands, as the command's option table
+ * says.
  *
- * Options and operands may be mixed; "--" ends the options.  Values: --name=VALUE, --name VALUE, -nVALUE, -n VALUE;
- * single letters may be bundled.  --help and -h are options of every command.  Pure: prints nothing. */
+ * Options and operands may be mixed; "--" ends the options.  Values: --name=VALUE, --name VALUE,
+ * -nVALUE, -n VALUE; single letters may be bundled.  --help and -h are options of every command.
+ * Pure: prints nothing. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,8 +32,8 @@ struct args {
 
 enum { ARGS_ERROR_TEXT = 256 };
 
-/* `argv` (without the command's name) is borrowed while `a` is used.  Returns 0, or ERR_USAGE with one sentence; then `a`
- * is empty. */
+/* `argv` (without the command's name) is borrowed while `a` is used.  Returns 0, or ERR_USAGE with
+ * one sentence; then `a` is empty. */
 int args_parse(struct args *a, const struct arg_option *table, int argc, char *const *argv,
                char reterr_text[static ARGS_ERROR_TEXT]);
 void args_clear(struct args *a);

@@ -33,7 +33,7 @@ const char *capture_reason_text(const json_t *record)
     return reason;
 }
 
-/* ---- failures ------------------------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 static int say_refused(const char *label, int r, const struct msg *answer)
 {
@@ -57,7 +57,7 @@ static int say_failed(const char *label, const json_t *record)
     return r == ERR_POLICY ? CMD_POLICY : CMD_FAILED;
 }
 
-/* ---- results -------------------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static void say_warnings(const char *label, const json_t *record)
 {
@@ -67,8 +67,10 @@ static void say_warnings(const char *label, const json_t *record)
     {
         const char *name = json_string_value(warning);
         if (str_eq(name, "port_left_open"))
-            say_note("warning: %s: the inspector's port of this process is still open on 127.0.0.1, because "
-                     "another debugger is attached or it could not be closed; local users may reach it until "
+            say_note("warning: %s: the inspector's port of this process is still open on "
+                     "127.0.0.1, because "
+                     "another debugger is attached or it could not be closed; local users may "
+                     "reach it until "
                      "the app is restarted",
                      label);
         else
@@ -99,10 +101,10 @@ static void say_result(const struct capture_report *report, const char *label, c
     bool partial = str_eq(json_get_string(record, "state", ""), "partial");
     const char *reason = capture_reason_text(record);
     AUTOFREE char *numbers = figures(record, bytes);
-    AUTOFREE char *line =
-        xasprintf("%s: %s%s profile %s%s (%s)%s%s", label, partial ? "partial " : "",
-                  json_get_string(record, "kind", "?"), piped ? "on standard output" : "in ",
-                  piped ? "" : path, numbers, partial && reason ? ": " : "", partial && reason ? reason : "");
+    AUTOFREE char *line = xasprintf(
+        "%s: %s%s profile %s%s (%s)%s%s", label, partial ? "partial " : "",
+        json_get_string(record, "kind", "?"), piped ? "on standard output" : "in ",
+        piped ? "" : path, numbers, partial && reason ? ": " : "", partial && reason ? reason : "");
     text_make_safe(line);
     (void)fprintf(out, "%s\n", line);
     (void)fflush(out);
@@ -120,9 +122,10 @@ static int save(struct capture_report *report, const char *label, const json_t *
     AUTOFREE char *path = capture_path(report->wanted, record, report->epoch_ms);
     int64_t bytes = capture_save(fd, path);
     if (bytes < 0) {
-        say_error("%s: cannot write %s: %s; the result is kept, 'proctor captures get %s' brings it", label,
-                  path, bytes == -ELOOP ? "it is a link to no file" : err_str((int)bytes),
-                  json_get_string(record, "id", "ID"));
+        say_error(
+            "%s: cannot write %s: %s; the result is kept, 'proctor captures get %s' brings it",
+            label, path, bytes == -ELOOP ? "it is a link to no file" : err_str((int)bytes),
+            json_get_string(record, "id", "ID"));
         if (report->json)
             add_json(report, record, NULL);
         return CMD_FAILED;

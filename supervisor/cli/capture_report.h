@@ -1,4 +1,5 @@
-/* capture_report.h -- what became of a capture, told to a person or as JSON; and its result, brought into a file. */
+/* capture_report.h -- what became of a capture, told to a person or as JSON; and its result,
+ * brought into a file. */
 #pragma once
 
 #include <jansson.h>
@@ -14,7 +15,8 @@ struct capture_report {
     char *last_file;    /* the last that was written and can be looked at; the caller frees */
 };
 
-/* The answer of capture.start or capture.get: the error, or the record with its descriptor.  `label` names the process
+/* The answer of capture.start or capture.get: the error, or the record with its descriptor. `label`
+ * names the process
  * ("api-0").  Returns the exit code: done and partial are CMD_DONE. */
 int capture_report(struct capture_report *report, const char *label, int r, struct msg *answer);
 

@@ -33,7 +33,7 @@ struct capture_run {
 };
 
 /* In the order in which they are entered. */
-static const char *const phases[] = {"waiting", "open",     "start",   "running",
+static const char *const phases[] = {"waiting",  "open",    "start", "running",
                                      "stopping", "sending", "stored"};
 
 static volatile sig_atomic_t presses;
@@ -55,7 +55,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* ---- the line ------------------------------------------------------------------------------------------------------- */
+/* ---- the line -------------------------------------------------------------------------------- */
 
 static const char *known_phase(const char *name)
 {
@@ -119,7 +119,7 @@ static void erase(const struct capture_run *run)
         (void)fputs("\r\x1b[K", stderr);
 }
 
-/* ---- Ctrl-C --------------------------------------------------------------------------------------------------------- */
+/* ---- Ctrl-C ---------------------------------------------------------------------------------- */
 
 static bool send_to_all(const struct capture_run *run, const char *method)
 {
@@ -134,7 +134,8 @@ static bool send_to_all(const struct capture_run *run, const char *method)
     return true;
 }
 
-/* One press is one step, however often it is looked at.  What could not be sent is tried again at the next tick. */
+/* One press is one step, however often it is looked at.  What could not be sent is tried again at
+ * the next tick. */
 static int obey(struct capture_run *run)
 {
     if (presses <= run->told)
@@ -167,7 +168,7 @@ static int on_progress(void *arg, const json_t *params)
     return r;
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void set_timer(int us)
 {

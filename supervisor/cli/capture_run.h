@@ -1,6 +1,8 @@
-/* capture_run.h -- runs captures on several processes at the same time, with their progress on standard error.
+/* capture_run.h -- runs captures on several processes at the same time, with their progress on
+ * standard error.
  *
- * Ctrl-C ends them early and keeps the results, a second one drops them, a third one no longer waits. */
+ * Ctrl-C ends them early and keeps the results, a second one drops them, a third one no longer
+ * waits. */
 #pragma once
 
 #include <jansson.h>
@@ -12,9 +14,9 @@
 struct client;
 
 struct capture_job {
-    char *label;     /* "api-0"; owned */
-    json_t *params;  /* of capture.start; owned */
-    int result;      /* filled in: 0 or the error's code */
+    char *label;    /* "api-0"; owned */
+    json_t *params; /* of capture.start; owned */
+    int result;     /* filled in: 0 or the error's code */
     struct msg answer;
     /* private */
     const char *phase;

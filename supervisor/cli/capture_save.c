@@ -17,7 +17,7 @@
 
 enum { COPY_BYTES = 256 * 1024 };
 
-/* ---- names ---------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static const char *extension(const char *kind)
 {
@@ -32,11 +32,12 @@ char *capture_file_name(const json_t *record, int64_t epoch_ms)
     char clock[32];
     (void)localtime_r(&seconds, &tm);
     (void)strftime(clock, sizeof clock, "%Y%m%d-%H%M%S", &tm);
-    char *name = xasprintf("%s-%lld-%s-%s.%s", json_get_string(record, "app", "app"),
-                           (long long)json_get_int(record, "instance", 0), kind, clock,
-                           extension(kind));
+    char *name =
+        xasprintf("%s-%lld-%s-%s.%s", json_get_string(record, "app", "app"),
+                  (long long)json_get_int(record, "instance", 0), kind, clock, extension(kind));
     for (char *c = name; *c; c++)
-        if ((unsigned char)*c <= ' ' || *c == '/' || *c == 0x7f || (c == name && (*c == '-' || *c == '.')))
+        if ((unsigned char)*c <= ' ' || *c == '/' || *c == 0x7f ||
+            (c == name && (*c == '-' || *c == '.')))
             *c = c == name ? '_' : '-';
     return name;
 }
@@ -106,7 +107,7 @@ int capture_path_check(const char *wanted, char **ret_dir)
     return r;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int write_all(int fd, const char *data, size_t len)
 {

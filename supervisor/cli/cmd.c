@@ -38,7 +38,7 @@ const struct cmd *cmd_find(const char *name)
     return NULL;
 }
 
-/* ---- programs of their own ------------------------------------------------------------------------------------------ */
+/* ---- programs of their own ------------------------------------------------------------------- */
 
 /* These are not for people: proctord and the agent start them. */
 static bool internal(const char *name)
@@ -65,7 +65,7 @@ void cmd_exec_program(char **argv)
     free(program);
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 int cmd_usage_error(const char *name, const char *fmt, ...)
 {

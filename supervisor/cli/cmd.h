@@ -1,5 +1,5 @@
-/* cmd.h -- the commands of `proctor`: one `const struct cmd` per file cmd_<name>.c, listed in CMD_LIST.  Finding a command,
- * reading its arguments and all help texts follow from it.
+/* cmd.h -- the commands of `proctor`: one `const struct cmd` per file cmd_<name>.c, listed in
+ * CMD_LIST.  Finding a command, reading its arguments and all help texts follow from it.
  *
  * A name that is not in the list is a program of its own, proctor-<name>, when there is one. */
 #pragma once
@@ -56,7 +56,8 @@ const struct cmd *cmd_find(const char *name);
 /* Runs what the arguments ask for; returns the exit code. */
 int cmd_main(int argc, char **argv);
 
-/* Wrong use of a command that its option table cannot express: the sentence, a pointer to the help, CMD_USAGE. */
+/* Wrong use of a command that its option table cannot express: the sentence, a pointer to the help,
+ * CMD_USAGE. */
 int cmd_usage_error(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Replaces this process by the program proctor-<argv[0]>; returns only when there is none. */

@@ -33,7 +33,7 @@ static const struct table_column columns[] = {
 };
 // clang-format on
 
-/* ---- the list ------------------------------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 static size_t common_prefix(const char *a, const char *b)
 {
@@ -89,7 +89,10 @@ static void print_list(const json_t *captures)
     table_init(&t, columns, ARRAY_SIZE(columns));
     size_t width = id_width(captures), i;
     json_t *record;
-    json_array_foreach((json_t *)captures, i, record) add_capture(&t, record, width);
+    json_array_foreach((json_t *)captures, i, record)
+    {
+        add_capture(&t, record, width);
+    }
     table_print(&t, stdout, say_width(stdout), say_colors(stdout));
 }
 
@@ -111,7 +114,7 @@ static int list(struct client *c, const struct args *args)
     return CMD_DONE;
 }
 
-/* ---- one capture ---------------------------------------------------------------------------------------------------- */
+/* ---- one capture ----------------------------------------------------------------------------- */
 
 /* The whole id that `prefix` begins; NULL with the sentence said.  The caller frees. */
 static char *find_id(struct client *c, const char *prefix)
@@ -156,7 +159,8 @@ static int get(struct client *c, const char *id, const struct args *args)
     int r = client_call(c, "capture.get", params, NULL, NULL, &answer);
     const json_t *record = json_object_get(answer.result, "record");
     AUTOFREE char *label = r < 0 ? xstrdup(id) : capture_label(record);
-    /* The file is named after the time of the capture, so that it is the same whenever it is fetched. */
+    /* The file is named after the time of the capture, so that it is the same whenever it is
+     * fetched. */
     struct capture_report report = {.wanted = args_value(args, "output"),
                                     .json = as_json ? array : NULL,
                                     .epoch_ms = json_get_int(record, "created_ms", 0)};
@@ -194,7 +198,8 @@ static int run(const struct args *args)
     for (size_t i = 0; verb && i < ARRAY_SIZE(verbs); i++)
         known |= str_eq(verb, verbs[i]);
     if (!known)
-        return cmd_usage_error("captures", "unknown action '%s'; there are get, stop and cancel", verb);
+        return cmd_usage_error("captures", "unknown action '%s'; there are get, stop and cancel",
+                               verb);
     if (verb && args->operand_count < 2)
         return cmd_usage_error("captures", "'%s' needs the id of a capture", verb);
     if (args_has(args, "output") && !str_eq(verb, "get"))

@@ -24,7 +24,7 @@ static const struct arg_option options[] = {
     {NULL, 0, NULL, NULL},
 };
 
-/* ---- one line each -------------------------------------------------------------------------------------------------- */
+/* ---- one line each --------------------------------------------------------------------------- */
 
 static void put(const char *key, const char *value)
 {
@@ -87,7 +87,7 @@ static void put_env(const json_t *env)
     }
 }
 
-/* ---- one instance --------------------------------------------------------------------------------------------------- */
+/* ---- one instance ---------------------------------------------------------------------------- */
 
 static void put_exit(const json_t *end)
 {
@@ -95,10 +95,10 @@ static void put_exit(const json_t *end)
         return;
     char when[TEXT_SHORT];
     int64_t signal = json_get_int(end, "signal", 0), at_ms = json_get_int(end, "at_ms", 0);
-    AUTOFREE char *text = xasprintf("%s %lld%s%s", signal > 0 ? "by signal" : "with code",
-                                    (long long)(signal > 0 ? signal : json_get_int(end, "code", 0)),
-                                    at_ms > 0 ? " at " : "",
-                                    at_ms > 0 ? text_clock(at_ms, false, when) : "");
+    AUTOFREE char *text =
+        xasprintf("%s %lld%s%s", signal > 0 ? "by signal" : "with code",
+                  (long long)(signal > 0 ? signal : json_get_int(end, "code", 0)),
+                  at_ms > 0 ? " at " : "", at_ms > 0 ? text_clock(at_ms, false, when) : "");
     put("last exit", text);
 }
 

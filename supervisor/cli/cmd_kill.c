@@ -13,10 +13,12 @@
 #include "supervisor/cli/connect.h"
 #include "supervisor/cli/say.h"
 
-/* Apps get their kill_timeout before daemon.kill is answered; this is for the supervisor's own end. */
+/* Apps get their kill_timeout before daemon.kill is answered; this is for the supervisor's own end.
+ */
 enum { GONE_WAIT_MS = 30000 };
 
-/* A descriptor that becomes readable when the supervisor ends; an error when it is ending already. */
+/* A descriptor that becomes readable when the supervisor ends; an error when it is ending already.
+ */
 static int watch_pid(struct client *c)
 {
     AUTOMSG struct msg answer = {0};

@@ -51,7 +51,7 @@ static void on_signal(int sig)
     interrupted = 1;
 }
 
-/* ---- printing ------------------------------------------------------------------------------------------------------- */
+/* ---- printing -------------------------------------------------------------------------------- */
 
 /* Names as in PM2's `logs --json`. */
 static void print_json(const struct log_source *source)
@@ -72,8 +72,8 @@ static void print_prefix(const struct logs *l, const struct log_source *source)
 {
     static const enum color palette[] = {COLOR_CYAN, COLOR_GREEN, COLOR_MAGENTA, COLOR_BLUE,
                                          COLOR_YELLOW};
-    enum color color = source->name.is_err ? COLOR_RED
-                                           : palette[source->name.instance % ARRAY_SIZE(palette)];
+    enum color color =
+        source->name.is_err ? COLOR_RED : palette[source->name.instance % ARRAY_SIZE(palette)];
     (void)printf("%s%s |%s ", l->colors ? say_color(color) : "", source->label,
                  l->colors ? COLOR_RESET : "");
 }
@@ -102,7 +102,7 @@ static void print_lines(struct logs *l)
     (void)fflush(stdout);
 }
 
-/* ---- following ------------------------------------------------------------------------------------------------------ */
+/* ---- following ------------------------------------------------------------------------------- */
 
 /* Reads all events that wait; true when a file came or went. */
 static bool read_events(int fd)
@@ -170,7 +170,7 @@ static int watch(const char *dir)
     return TAKE_FD(fd);
 }
 
-/* ---- which logs ----------------------------------------------------------------------------------------------------- */
+/* ---- which logs ------------------------------------------------------------------------------ */
 
 static bool is_number(const char *s)
 {
@@ -190,7 +190,9 @@ static void add_id(struct strlist *targets, const char *id)
     if (connect_try(&c) < 0 || client_call(&c, "app.list", params, NULL, NULL, &answer) < 0)
         return;
     json_array_foreach(json_object_get(answer.result, "apps"), i, app)
+    {
         strlist_add_taken(targets, app_label(app));
+    }
 }
 
 static int find_logs(struct logs *l)

@@ -55,7 +55,7 @@ static int64_t wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* ---- arguments ------------------------------------------------------------------------------------------------------ */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static int read_interval(struct profile *p, const char *text)
 {
@@ -76,7 +76,8 @@ static int read_duration(struct profile *p, const char *text)
         p->duration_ms = us / 1000;
         return CMD_DONE;
     }
-    return cmd_usage_error("profile", "'--duration %s': expected a time such as 10s, 500ms or 2m", text);
+    return cmd_usage_error("profile", "'--duration %s': expected a time such as 10s, 500ms or 2m",
+                           text);
 }
 
 static int read_number(const char *option, const char *text, int64_t low, int64_t high,
@@ -101,7 +102,8 @@ static int read_args(struct profile *p, const struct args *args)
     if (code == CMD_DONE && interval)
         code = read_interval(p, interval);
     if (code == CMD_DONE)
-        code = read_number("instance", args_value(args, "instance"), 0, LIMIT_INSTANCES, &p->instance);
+        code =
+            read_number("instance", args_value(args, "instance"), 0, LIMIT_INSTANCES, &p->instance);
     if (code == CMD_DONE)
         code = read_number("pid", args_value(args, "pid"), 1, PID_MAX, &p->pid);
     if (code == CMD_DONE && p->as_json && str_eq(p->output, "-"))
@@ -109,7 +111,7 @@ static int read_args(struct profile *p, const struct args *args)
     return code;
 }
 
-/* ---- which processes ------------------------------------------------------------------------------------------------ */
+/* ---- which processes ------------------------------------------------------------------------- */
 
 /* The pid of the instance that --pid descends from. */
 static int64_t owner_of(const json_t *apps, int64_t pid)
@@ -140,7 +142,8 @@ static json_t *job_params(const struct profile *p, const json_t *app, int64_t ep
     if (p->duration_ms > 0)
         json_set_int(params, "duration_ms", p->duration_ms);
     if (p->interval > 0)
-        json_set_int(params, str_eq(p->kind, "heap") ? "interval_bytes" : "interval_us", p->interval);
+        json_set_int(params, str_eq(p->kind, "heap") ? "interval_bytes" : "interval_us",
+                     p->interval);
     json_set_int(params, "not_after_ms", epoch_ms + NOT_AFTER_MS);
     json_set_string(params, "requester", requester);
     return params;
@@ -151,7 +154,8 @@ static json_t *list_apps(struct client *c, const char *target)
     AUTOMSG struct msg answer = {0};
     AUTOSTRLIST struct strlist targets = {0};
     strlist_add(&targets, target);
-    int code = connect_call(c, "cannot profile", "app.list", app_request_targets(&targets), &answer);
+    int code =
+        connect_call(c, "cannot profile", "app.list", app_request_targets(&targets), &answer);
     return code == CMD_DONE ? json_incref(json_object_get(answer.result, "apps")) : NULL;
 }
 
@@ -170,15 +174,16 @@ static json_t *select_apps(const struct profile *p, const json_t *apps)
     if (json_array_size(chosen) == 0)
         say_error("%s has no such instance", p->target);
     else if (json_array_size(chosen) > 1 && !capture_path_is_many(p->output))
-        say_error("%s has %zu instances: '-o %s' must be a folder or contain %%i, or choose one with "
-                  "--instance",
-                  p->target, json_array_size(chosen), p->output);
+        say_error(
+            "%s has %zu instances: '-o %s' must be a folder or contain %%i, or choose one with "
+            "--instance",
+            p->target, json_array_size(chosen), p->output);
     else
         return TAKE(chosen);
     return NULL;
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static int worse(int a, int b)
 {
@@ -188,7 +193,8 @@ static int worse(int a, int b)
     return a == b ? a : CMD_FAILED;
 }
 
-static int report_all(const struct profile *p, struct capture_job *jobs, size_t count, int64_t epoch_ms)
+static int report_all(const struct profile *p, struct capture_job *jobs, size_t count,
+                      int64_t epoch_ms)
 {
     AUTOJSON json_t *array = json_array();
     struct capture_report report = {

@@ -1,9 +1,12 @@
 #include "supervisor/cli/cmd.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "lib/base/auto.h"
 #include "lib/base/json.h"
+#include "lib/base/path.h"
 #include "lib/base/str.h"
 #include "supervisor/cli/app_file.h"
 #include "supervisor/cli/app_request.h"
@@ -32,15 +35,32 @@ static const struct arg_option options[] = {
 
 struct start {
     const struct args *args;
-    struct client client; /* fd -1: no supervisor runs (yet) */
+    struct client client;
+    bool connected;       /* false: no supervisor runs (yet) */
     json_t *apps;         /* specs to apply */
     struct strlist names; /* known apps to start */
     bool has_script;
 };
 
+/* A bare name that is no file may be an app of the supervisor that ran here before: only a
+ * supervisor can tell, and it starts those that shall run. */
+static bool may_be_remembered(const char *operand)
+{
+    AUTOFREE char *home = path_home();
+    AUTOFREE char *state = path_join(home, "state.json");
+    return !strchr(operand, '/') && access(operand, F_OK) < 0 && access(state, F_OK) == 0;
+}
+
+static int connect_or_start(struct start *s)
+{
+    int code = s->connected ? CMD_DONE : daemon_connect(&s->client);
+    s->connected = code == CMD_DONE;
+    return code;
+}
+
 static bool is_known(struct start *s, const char *name)
 {
-    if (s->client.fd < 0)
+    if (!s->connected)
         return false;
     AUTOMSG struct msg answer = {0};
     AUTOSTRLIST struct strlist targets = {0};
@@ -50,30 +70,52 @@ static bool is_known(struct start *s, const char *name)
     return r == 0 && json_array_size(json_object_get(answer.result, "apps")) > 0;
 }
 
-/* Sorts an operand into what is applied and what is merely started. */
-static int take_operand(struct start *s, const char *operand)
+/* What describes a script cannot be said of a file or of a known app. */
+static int check_no_script(const struct start *s, const char *operand, const char *what)
 {
     const char *option = app_file_script_option(s->args);
-    bool is_file = app_file_is(operand), known = !is_file && is_known(s, operand);
-    bool has_args = s->args->operand_count > s->args->plain_count;
-    if (is_file || known) {
-        if (option)
-            return cmd_usage_error("start", "option '--%s' is for a script, and '%s' is %s", option,
-                                   operand, is_file ? "a file of apps" : "an app that is known");
-        if (has_args)
-            return cmd_usage_error("start", "arguments after '--' are for a script, and '%s' is none",
-                                   operand);
-    }
-    if (is_file)
-        return app_file_load(operand, args_value(s->args, "env"), s->apps);
-    if (known) {
+    if (option)
+        return cmd_usage_error("start", "option '--%s' is for a script, and '%s' is %s", option,
+                               operand, what);
+    if (s->args->operand_count > s->args->plain_count)
+        return cmd_usage_error("start", "arguments after '--' are for a script, and '%s' is %s",
+                               operand, what);
+    return CMD_DONE;
+}
+
+static int take_file(struct start *s, const char *operand)
+{
+    int code = check_no_script(s, operand, "a file of apps");
+    return code == CMD_DONE ? app_file_load(operand, args_value(s->args, "env"), s->apps) : code;
+}
+
+static int take_name(struct start *s, const char *operand)
+{
+    int code = check_no_script(s, operand, "an app that is known");
+    if (code == CMD_DONE)
         strlist_add(&s->names, operand);
-        return CMD_DONE;
-    }
+    return code;
+}
+
+static int take_script(struct start *s, const char *operand)
+{
     if (s->has_script && args_has(s->args, "name"))
         return cmd_usage_error("start", "'--name' can name only one script");
     s->has_script = true;
     return app_file_script(operand, s->args, s->apps);
+}
+
+/* Sorts an operand into what is applied and what is merely started. */
+static int take_operand(struct start *s, const char *operand)
+{
+    if (app_file_is(operand))
+        return take_file(s, operand);
+    if (!s->connected && may_be_remembered(operand)) {
+        int code = connect_or_start(s);
+        if (code != CMD_DONE)
+            return code;
+    }
+    return is_known(s, operand) ? take_name(s, operand) : take_script(s, operand);
 }
 
 static int apply(struct start *s)
@@ -97,13 +139,13 @@ static int start_known(struct start *s)
 static int run_steps(struct start *s)
 {
     /* What goes wrong here shows again below. */
-    (void)connect_try(&s->client);
+    s->connected = connect_try(&s->client) == 0;
     for (size_t i = 0; i < s->args->plain_count; i++) {
         int code = take_operand(s, s->args->operands[i]);
         if (code != CMD_DONE)
             return code;
     }
-    int code = s->client.fd < 0 ? daemon_connect(&s->client) : CMD_DONE;
+    int code = connect_or_start(s);
     if (code == CMD_DONE && json_array_size(s->apps) > 0)
         code = apply(s);
     if (s->names.count == 0 || code == CMD_NOT_RUNNING)
@@ -128,7 +170,8 @@ const struct cmd cmd_start = {
     .name = "start",
     .usage = "FILE.json|SCRIPT|NAME... [-- ARGUMENTS]",
     .help = "Starts a file's apps, a script as an app, or apps that are known.",
-    .more = "A name that ends in .json and exists is a file of apps; else a name that the supervisor knows is\n"
+    .more = "A name that ends in .json and exists is a file of apps; else a name that the "
+            "supervisor knows is\n"
             "started; else it is a script.  Starts the supervisor when none is running.",
     .options = options,
     .operands_min = 1,

@@ -27,9 +27,10 @@ int connect_say(int r)
         return CMD_NOT_RUNNING;
     }
     if (r == -ENAMETOOLONG)
-        say_error("the path of the control socket is too long for the system: set PROCTOR_HOME to a "
-                  "shorter folder than %s",
-                  home);
+        say_error(
+            "the path of the control socket is too long for the system: set PROCTOR_HOME to a "
+            "shorter folder than %s",
+            home);
     else
         say_error("cannot connect to the supervisor (PROCTOR_HOME=%s): %s", home, err_str(r));
     return CMD_FAILED;

@@ -30,8 +30,8 @@ static int64_t now_ms(void)
 /* What the supervisor itself needs; apps get the environment of the request that declares them. */
 static void small_environment(struct strlist *env)
 {
-    static const char *const names[] = {"PATH=", "HOME=", "LANG=", "LC_", "TZ=",
-                                        "USER=", "LOGNAME=", "PROCTOR_"};
+    static const char *const names[] = {"PATH=", "HOME=", "LANG=",    "LC_",
+                                        "TZ=",   "USER=", "LOGNAME=", "PROCTOR_"};
     for (char **entry = environ; *entry; entry++)
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
             if (str_starts(*entry, names[i]) && !str_starts(*entry, "PROCTOR_HOME="))
@@ -69,7 +69,8 @@ static int spawn_daemon(const char *home, int log, int ready)
     return r;
 }
 
-/* Reads the line that the supervisor writes when it is ready; -ETIMEDOUT, or -EPIPE when it ended without one. */
+/* Reads the line that the supervisor writes when it is ready; -ETIMEDOUT, or -EPIPE when it ended
+ * without one. */
 static int read_line(int fd, char line[static LINE_MAX_BYTES])
 {
     size_t len = 0;
@@ -124,7 +125,8 @@ static int start_daemon(const char *home)
         return r;
     }
     AUTOFREE char *log_path = path_join(home, "proctor.log");
-    AUTOCLOSE int log = open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    AUTOCLOSE int log =
+        open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (log < 0) {
         r = -errno;
         say_error("cannot open %s: %s", log_path, err_str(r));

@@ -3,6 +3,7 @@
 
 struct client;
 
-/* Connects, starting a supervisor first when there is none: an exit code (cmd.h), with the sentence said on failure.  Two
- * of these at the same time both succeed: one supervisor comes first, the other's says so and ends. */
+/* Connects, starting a supervisor first when there is none: an exit code (cmd.h), with the sentence
+ * said on failure.  Two of these at the same time both succeed: one supervisor comes first, the
+ * other's says so and ends. */
 int daemon_connect(struct client *c);

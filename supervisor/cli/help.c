@@ -11,9 +11,10 @@ void help_all(FILE *out)
         (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, (*c)->name, (*c)->help);
     (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, "top",
                   "Shows where the time or the memory of a profile went.");
-    (void)fputs("\nTARGET is an app's name, one instance of it (NAME-0), an id from the list, or 'all'.\n"
-                "'proctor help COMMAND' tells more; proctor(1) tells all.\n",
-                out);
+    (void)fputs(
+        "\nTARGET is an app's name, one instance of it (NAME-0), an id from the list, or 'all'.\n"
+        "'proctor help COMMAND' tells more; proctor(1) tells all.\n",
+        out);
 }
 
 static void print_option(const struct arg_option *o, FILE *out)

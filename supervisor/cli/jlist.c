@@ -8,7 +8,8 @@
 #include "lib/base/str.h"
 
 /* Settings of a spec that PM2 shows under the same name. */
-static const char *const same_keys[] = {"restart_delay", "max_restarts", "min_uptime", "kill_timeout"};
+static const char *const same_keys[] = {"restart_delay", "max_restarts", "min_uptime",
+                                        "kill_timeout"};
 
 static void set_copy(json_t *to, const char *key, json_t *value)
 {
@@ -137,6 +138,8 @@ json_t *jlist_from_apps(const json_t *apps, const struct jlist_host *host)
     size_t i;
     json_t *app;
     json_array_foreach((json_t *)apps, i, app)
+    {
         (void)json_array_append_new(list, process(app, host));
+    }
     return list;
 }

@@ -18,7 +18,7 @@ struct index_record {
     uint64_t offset;
 };
 
-/* ---- opening -------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void open_index(struct log_file *f)
 {
@@ -68,7 +68,7 @@ void log_file_close(struct log_file *f)
     f->path = NULL;
 }
 
-/* ---- the index ------------------------------------------------------------------------------------------------------ */
+/* ---- the index ------------------------------------------------------------------------------- */
 
 static bool read_record(const struct log_file *f, uint64_t pos, struct index_record *ret_record)
 {
@@ -79,7 +79,8 @@ static bool read_record(const struct log_file *f, uint64_t pos, struct index_rec
     return true;
 }
 
-/* Goes to the last record at or before `offset` by halving, so that the tail of a big file costs some reads. */
+/* Goes to the last record at or before `offset` by halving, so that the tail of a big file costs
+ * some reads. */
 static void seek_index(struct log_file *f, uint64_t offset)
 {
     struct stat st;
@@ -125,10 +126,12 @@ static int64_t time_here(struct log_file *f)
     return f->time_ms;
 }
 
-/* ---- the tail ------------------------------------------------------------------------------------------------------- */
+/* ---- the tail -------------------------------------------------------------------------------- */
 
-/* Counts newlines backwards in the block that ends at `end`; returns the position behind the one that is one too many, or -1. */
-static int64_t scan_block(const char *block, size_t len, uint64_t begin, size_t lines, size_t *count)
+/* Counts newlines backwards in the block that ends at `end`; returns the position behind the one
+ * that is one too many, or -1. */
+static int64_t scan_block(const char *block, size_t len, uint64_t begin, size_t lines,
+                          size_t *count)
 {
     while (len > 0) {
         const char *newline = memrchr(block, '\n', len);
@@ -172,7 +175,7 @@ int64_t log_file_seek_tail(struct log_file *f, size_t lines)
     return (int64_t)count;
 }
 
-/* ---- lines ---------------------------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static int read_more(struct log_file *f)
 {
@@ -223,7 +226,7 @@ int log_file_next(struct log_file *f, bool rest, struct log_line *ret_line)
     return rest && f->in.len > 0 ? take_line(f, f->in.len, 0, ret_line) : 0;
 }
 
-/* ---- truncation and rotation ---------------------------------------------------------------------------------------- */
+/* ---- truncation and rotation ----------------------------------------------------------------- */
 
 static int reopen(struct log_file *f)
 {

@@ -1,7 +1,9 @@
-/* log_file.h -- one log file, read line by line, with the time of each line from the index beside it.
+/* log_file.h -- one log file, read line by line, with the time of each line from the index beside
+ * it.
  *
- * The supervisor writes `<file>.idx`: records of two little-endian 64-bit numbers, wall clock in ms and the offset in the file
- * where output of that time begins.  A file that has no index, or one that does not reach so far, gives lines of time 0. */
+ * The supervisor writes `<file>.idx`: records of two little-endian 64-bit numbers, wall clock in ms
+ * and the offset in the file where output of that time begins.  A file that has no index, or one
+ * that does not reach so far, gives lines of time 0. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,13 +25,13 @@ struct log_line {
 struct log_file {
     char *path;
     int fd;
-    int index_fd;    /* -1: none */
-    uint64_t offset; /* of the first byte that was not handed out as a line */
-    struct buf in;   /* what was read from `offset` on */
-    size_t taken;    /* bytes of `in` that were handed out last */
-    int64_t time_ms;       /* of the index record before or at `offset` */
-    uint64_t index_pos;    /* the next record's position in the index */
-    uint64_t next_offset;  /* of that record, once it was read; 0: not yet */
+    int index_fd;         /* -1: none */
+    uint64_t offset;      /* of the first byte that was not handed out as a line */
+    struct buf in;        /* what was read from `offset` on */
+    size_t taken;         /* bytes of `in` that were handed out last */
+    int64_t time_ms;      /* of the index record before or at `offset` */
+    uint64_t index_pos;   /* the next record's position in the index */
+    uint64_t next_offset; /* of that record, once it was read; 0: not yet */
     int64_t next_time_ms;
 };
 
@@ -37,12 +39,15 @@ struct log_file {
 int log_file_open(struct log_file *f, const char *path);
 void log_file_close(struct log_file *f);
 
-/* Moves to the beginning of the last `lines` lines; returns how many there are, or an error.  An unfinished line counts. */
+/* Moves to the beginning of the last `lines` lines; returns how many there are, or an error.  An
+ * unfinished line counts. */
 int64_t log_file_seek_tail(struct log_file *f, size_t lines);
 
-/* The next line: 1, 0 when there is none (yet), or an error.  An unfinished line at the end is one only with `rest`. */
+/* The next line: 1, 0 when there is none (yet), or an error.  An unfinished line at the end is one
+ * only with `rest`. */
 int log_file_next(struct log_file *f, bool rest, struct log_line *ret_line);
 
-/* Call it when log_file_next() has nothing more: begins again when the file was truncated, and opens the new one when the
- * name means another file now.  Returns 1 when there may be something to read, 0, or an error. */
+/* Call it when log_file_next() has nothing more: begins again when the file was truncated, and
+ * opens the new one when the name means another file now.  Returns 1 when there may be something to
+ * read, 0, or an error. */
 int log_file_check(struct log_file *f);

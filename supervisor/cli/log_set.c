@@ -12,7 +12,7 @@
 #include "lib/base/path.h"
 #include "supervisor/cli/say.h"
 
-/* ---- names ---------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 bool log_name_parse(const char *file_name, struct log_name *ret_name)
 {
@@ -23,8 +23,7 @@ bool log_name_parse(const char *file_name, struct log_name *ret_name)
     AUTOFREE char *stem = xstrndup(file_name, len - strlen(".out"));
     char *dash = strrchr(stem, '-');
     int64_t instance;
-    if (!dash || dash == stem || dash[1] == '-' ||
-        str_to_int(dash + 1, 0, LIMIT_INSTANCES, &instance) < 0)
+    if (!dash || dash == stem || str_to_int(dash + 1, 0, LIMIT_INSTANCES, &instance) < 0)
         return false;
     *dash = '\0';
     *ret_name = (struct log_name){TAKE(stem), (unsigned)instance, is_err};
@@ -45,7 +44,7 @@ static int compare_names(const struct log_name *a, const struct log_name *b)
     return r != 0 ? r : (int)a->is_err - (int)b->is_err;
 }
 
-/* ---- the files ------------------------------------------------------------------------------------------------------ */
+/* ---- the files ------------------------------------------------------------------------------- */
 
 void log_set_init(struct log_set *s, const char *dir)
 {
@@ -149,7 +148,7 @@ bool log_set_has(const struct log_set *s, const char *target)
     return false;
 }
 
-/* ---- lines ---------------------------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static void fail(struct log_source *source, int r)
 {

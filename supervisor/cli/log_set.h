@@ -31,8 +31,8 @@ struct log_source {
 
 struct log_set {
     char *dir;
-    struct strlist targets; /* empty: all */
-    bool out, err;          /* which streams */
+    struct strlist targets;      /* empty: all */
+    bool out, err;               /* which streams */
     struct log_source **sources; /* by app, instance, stream */
     size_t count;
 };
@@ -40,7 +40,8 @@ struct log_set {
 void log_set_init(struct log_set *s, const char *dir);
 void log_set_clear(struct log_set *s);
 
-/* Opens the files that are there and not open yet.  Returns how many were new, or an error of reading the folder. */
+/* Opens the files that are there and not open yet.  Returns how many were new, or an error of
+ * reading the folder. */
 int log_set_scan(struct log_set *s);
 
 /* Does any file belong to this target? */
@@ -49,9 +50,10 @@ bool log_set_has(const struct log_set *s, const char *target);
 /* Moves to the last `lines` lines of all files together. */
 void log_set_seek_tail(struct log_set *s, size_t lines);
 
-/* The earliest line of those that can be read now, or NULL; valid until the next call.  `rest`: unfinished lines at the ends
- * count too. */
+/* The earliest line of those that can be read now, or NULL; valid until the next call.  `rest`:
+ * unfinished lines at the ends count too. */
 const struct log_source *log_set_next(struct log_set *s, bool rest);
 
-/* After log_set_next() gave NULL: looks for truncated and exchanged files.  True when there is something to read. */
+/* After log_set_next() gave NULL: looks for truncated and exchanged files.  True when there is
+ * something to read. */
 bool log_set_check(struct log_set *s);

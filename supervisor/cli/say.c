@@ -14,7 +14,8 @@
 #include "supervisor/cli/cmd.h"
 #include "supervisor/cli/text.h"
 
-static void say(const char *prefix, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void say(const char *prefix, const char *fmt,
+                                                      va_list ap)
 {
     AUTOFREE char *text = NULL;
     if (vasprintf(&text, fmt, ap) < 0) {
@@ -47,6 +48,9 @@ const char *say_reason(int r, const struct msg *answer)
 {
     if (answer && answer->error_text && *answer->error_text)
         return answer->error_text;
+    /* What client_call() gives up with. */
+    if (r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE)
+        return "the connection to the supervisor broke, and it did not come back";
     return err_str(r);
 }
 

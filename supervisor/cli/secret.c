@@ -17,8 +17,8 @@ static bool has_credentials(const char *value)
 
 bool secret_looks(const char *name, const char *value)
 {
-    static const char *const words[] = {"KEY",  "TOKEN",   "SECRET", "PASS", "PWD", "CREDENTIAL",
-                                        "AUTH", "PRIVATE", "COOKIE", "DSN"};
+    static const char *const words[] = {"KEY",        "TOKEN", "SECRET",  "PASS",   "PWD",
+                                        "CREDENTIAL", "AUTH",  "PRIVATE", "COOKIE", "DSN"};
     /* The shell's working directories. */
     if (str_eq(name, "PWD") || str_eq(name, "OLDPWD"))
         return false;

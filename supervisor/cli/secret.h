@@ -4,8 +4,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Looks `value` of the variable `name` like a secret: by the name (it contains KEY, TOKEN, PASS, …), or because it is a
- * URL with credentials? */
+/* Looks `value` of the variable `name` like a secret: by the name (it contains KEY, TOKEN, PASS,
+ * …), or because it is a URL with credentials? */
 bool secret_looks(const char *name, const char *value);
 
 /* Replaces secret values in an environment object by "***", in place. */

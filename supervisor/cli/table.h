@@ -1,4 +1,5 @@
-/* table.h -- a table of text with aligned columns, which fits the terminal's width by shortening one of them. */
+/* table.h -- a table of text with aligned columns, which fits the terminal's width by shortening
+ * one of them. */
 #pragma once
 
 #include <stdbool.h>

@@ -7,24 +7,26 @@
 #include "lib/base/auto.h"
 #include "lib/base/utf8.h"
 
-/* ---- width ---------------------------------------------------------------------------------------------------------- */
+/* ---- width ----------------------------------------------------------------------------------- */
 
 struct range {
     uint32_t first, last;
 };
 
-/* Marks that join the character before them.  Not every script's, but those that names and messages have. */
+/* Marks that join the character before them.  Not every script's, but those that names and messages
+ * have. */
 static const struct range zero_wide[] = {
-    {0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05bd}, {0x064b, 0x065f}, {0x0e34, 0x0e3a},
-    {0x0e47, 0x0e4e}, {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x200b, 0x200f}, {0x20d0, 0x20ff},
+    {0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05bd}, {0x064b, 0x065f},   {0x0e34, 0x0e3a},
+    {0x0e47, 0x0e4e}, {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x200b, 0x200f},   {0x20d0, 0x20ff},
     {0x302a, 0x302f}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}, {0xe0100, 0xe01ef},
 };
 
 static const struct range two_wide[] = {
-    {0x1100, 0x115f},   {0x231a, 0x231b},   {0x23e9, 0x23ec},   {0x2614, 0x2615},   {0x26a1, 0x26a1},
-    {0x2705, 0x2705},   {0x274c, 0x274c},   {0x2e80, 0x303e},   {0x3041, 0xa4cf},   {0xac00, 0xd7a3},
-    {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff00, 0xff60},   {0xffe0, 0xffe6},   {0x1f300, 0x1f64f},
-    {0x1f680, 0x1f6ff}, {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd},
+    {0x1100, 0x115f},   {0x231a, 0x231b},   {0x23e9, 0x23ec},   {0x2614, 0x2615},
+    {0x26a1, 0x26a1},   {0x2705, 0x2705},   {0x274c, 0x274c},   {0x2e80, 0x303e},
+    {0x3041, 0xa4cf},   {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},
+    {0xff00, 0xff60},   {0xffe0, 0xffe6},   {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff},
+    {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd},
 };
 
 static int in_ranges(uint32_t c, const struct range *ranges, size_t count)
@@ -105,7 +107,7 @@ void text_make_safe(char *s)
     }
 }
 
-/* ---- numbers -------------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 const char *text_age(int64_t ms, char out[static TEXT_SHORT])
 {
@@ -150,7 +152,8 @@ const char *text_bytes(int64_t bytes, char out[static TEXT_SHORT])
 
 const char *text_percent(double percent, char out[static TEXT_SHORT])
 {
-    (void)snprintf(out, TEXT_SHORT, percent < 9.95 ? "%.1f%%" : "%.0f%%", percent < 0 ? 0 : percent);
+    (void)snprintf(out, TEXT_SHORT, percent < 9.95 ? "%.1f%%" : "%.0f%%",
+                   percent < 0 ? 0 : percent);
     return out;
 }
 

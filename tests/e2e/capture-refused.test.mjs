@@ -101,8 +101,7 @@ test('"profiling": "always" has its port open from the start, and a capture leav
     await host.startApps([{ name: 'app', script: appFile('cpu.js'), profiling: 'always' }]);
     await host.waitLog('app', /listening/);
     const pid = await host.pid('app');
-    const before = listeningPorts(pid);
-    assert.equal(before.length, 2);
+    const before = await until('both ports', () => listeningPorts(pid).length === 2 && listeningPorts(pid), 5000 * slow);
     for (let i = 0; i < 2; i++) {
         const { code, profile, stderr } = await host.capture('cpu', 'app');
         assert.equal(code, 0, stderr);

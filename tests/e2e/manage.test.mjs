@@ -334,8 +334,10 @@ test('the desired state survives the supervisor', async t => {
     const host = startHost(t);
     await host.startApps([envApp({ env: { TEST_A: 'kept' } })]);
     const before = await host.row('env');
-    process.kill(await host.supervisorPid(), 'SIGKILL');
-    await until('the supervisor is gone', async () => (await host.proctor(['ping'])).code === 3, 5000 * slow);
+    const supervisor = await host.supervisorPid();
+    process.kill(supervisor, 'SIGKILL');
+    await until('the supervisor is gone', () => !isAlive(supervisor), 5000 * slow);
+    await host.proctor(['ping'], { expectCode: 3 });
     await host.proctor(['start', 'env'], { expectCode: 0 });
     const after = await host.row('env');
     assert.equal(after.pm2_env.status, 'online');

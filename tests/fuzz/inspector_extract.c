@@ -96,8 +96,8 @@ static void check_message(const struct extract *x, const char *text, size_t len)
 }
 
 /* Returns false when the connection would end here. */
-static bool one_message(struct extract *whole, struct extract *cut, struct buf sunk[2], const char *text, size_t len,
-                        size_t piece)
+static bool one_message(struct extract *whole, struct extract *cut, struct buf sunk[2],
+                        const char *text, size_t len, size_t piece)
 {
     int found = feed(whole, text, len, 0);
     int again = feed(cut, text, len, piece);
@@ -107,7 +107,8 @@ static bool one_message(struct extract *whole, struct extract *cut, struct buf s
     if (found < 0)
         return false;
     assert(whole->id == cut->id && strcmp(whole->method, cut->method) == 0);
-    assert(sunk[0].len == sunk[1].len && (sunk[0].len == 0 || memcmp(sunk[0].data, sunk[1].data, sunk[0].len) == 0));
+    assert(sunk[0].len == sunk[1].len &&
+           (sunk[0].len == 0 || memcmp(sunk[0].data, sunk[1].data, sunk[0].len) == 0));
     if (found == EXTRACT_PROFILE)
         check_profile(&sunk[0]);
     if (found == EXTRACT_MESSAGE)

@@ -16,6 +16,17 @@ export const slow = underAsan ? 3 : 1;
 export const appFile = name => path.join(root, 'tests/fixtures/apps', name);
 export const forgedUuid = '0f0f0f0f-f0f0-4f0f-8f0f-f0f0f0f0f0f0';
 
+// '' for a file that is not there, or not any more: state.json's temporary file comes and goes.
+function readIfThere(file) {
+    try {
+        return fs.readFileSync(file, 'utf8');
+    } catch (error) {
+        if (error.code !== 'ENOENT')
+            throw error;
+        return '';
+    }
+}
+
 const openHosts = new Set();
 // The runner's own end (a limit, Ctrl-C) must not leave daemons behind.
 for (const signal of ['SIGTERM', 'SIGINT']) {
@@ -136,11 +147,7 @@ export class Host {
     }
 
     log(name, stream = 'out', instance = 0) {
-        try {
-            return fs.readFileSync(this.logFile(name, stream, instance), 'utf8');
-        } catch {
-            return '';
-        }
+        return readIfThere(this.logFile(name, stream, instance));
     }
 
     // Waits until the app's log matches and returns the match.
@@ -217,7 +224,7 @@ export class Host {
                     visit(file);
                 if (!entry.isFile())
                     continue;
-                const found = (fs.readFileSync(file, 'latin1').match(address) ?? []).filter(text => !text.includes(forgedUuid));
+                const found = (readIfThere(file).match(address) ?? []).filter(text => !text.includes(forgedUuid));
                 assert.deepEqual(found, [], `${file} holds the address of an inspector`);
             }
         };
@@ -225,11 +232,7 @@ export class Host {
     }
 
     daemonLog() {
-        try {
-            return fs.readFileSync(path.join(this.home, 'proctor.log'), 'utf8');
-        } catch {
-            return '';
-        }
+        return readIfThere(path.join(this.home, 'proctor.log'));
     }
 
     assertNoComplaint() {

@@ -72,6 +72,18 @@ static void consumes_from_the_front(void **state)
     assert_string_equal(buf_str(&b), "three");
 }
 
+static void cuts_at_the_end(void **state)
+{
+    AUTOBUF struct buf b = BUF_INIT(100);
+    buf_cut(&b, 0);
+    assert_string_equal(buf_str(&b), "");
+    assert_int_equal(buf_addstr(&b, "one two"), 0);
+    buf_cut(&b, 7);
+    assert_string_equal(buf_str(&b), "one two");
+    buf_cut(&b, 3);
+    assert_string_equal(buf_str(&b), "one");
+}
+
 static void is_usable_after_clear_reset_and_take(void **state)
 {
     AUTOBUF struct buf b = BUF_INIT(4);
@@ -137,6 +149,7 @@ int main(void)
         cmocka_unit_test(a_limit_of_nothing_takes_nothing),
         cmocka_unit_test(keeps_bytes_of_any_value),
         cmocka_unit_test(consumes_from_the_front),
+        cmocka_unit_test(cuts_at_the_end),
         cmocka_unit_test(is_usable_after_clear_reset_and_take),
         cmocka_unit_test(counts_what_was_written_into_reserved_space),
         cmocka_unit_test(writes_json_strings),

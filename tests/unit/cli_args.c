@@ -12,8 +12,10 @@
 #include "supervisor/cli/args.h"
 
 static const struct arg_option table[] = {
-    {"lines", 'n', "N", "how many"},   {"raw", 'r', NULL, "plain"},
-    {"update-env", 'a', NULL, "env"},  {"instances", 'i', "N", "processes"},
+    {"lines", 'n', "N", "how many"},
+    {"raw", 'r', NULL, "plain"},
+    {"update-env", 'a', NULL, "env"},
+    {"instances", 'i', "N", "processes"},
     {NULL, 0, NULL, NULL},
 };
 

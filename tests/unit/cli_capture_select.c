@@ -10,8 +10,9 @@
 /* api-0 and api-1 run, api-2 is stopped. */
 static json_t *three(void)
 {
-    return json_pack("[{s:s,s:i,s:i},{s:s,s:i,s:i},{s:s,s:i,s:i}]", "name", "api", "instance", 0, "pid", 100,
-                     "name", "api", "instance", 1, "pid", 200, "name", "api", "instance", 2, "pid", 0);
+    return json_pack("[{s:s,s:i,s:i},{s:s,s:i,s:i},{s:s,s:i,s:i}]", "name", "api", "instance", 0,
+                     "pid", 100, "name", "api", "instance", 1, "pid", 200, "name", "api",
+                     "instance", 2, "pid", 0);
 }
 
 static size_t chosen(const json_t *apps, int64_t instance, int64_t owner, int64_t *ret_first)
@@ -54,7 +55,8 @@ static void one_that_does_not_run_is_left_to_the_supervisor(void **state)
     AUTOJSON json_t *apps = three();
     assert_int_equal(chosen(apps, 2, 0, &first), 1);
     assert_int_equal(first, 2);
-    AUTOJSON json_t *stopped = json_pack("[{s:i,s:i},{s:i,s:i}]", "instance", 0, "pid", 0, "instance", 1, "pid", 0);
+    AUTOJSON json_t *stopped =
+        json_pack("[{s:i,s:i},{s:i,s:i}]", "instance", 0, "pid", 0, "instance", 1, "pid", 0);
     assert_int_equal(chosen(stopped, -1, 0, &first), 2);
 }
 

@@ -12,12 +12,16 @@
 
 static const struct jlist_host host = {"/h", "me"};
 
-static const char online[] =
-    "{\"name\":\"api\",\"instance\":1,\"pm_id\":4,\"pid\":77,\"status\":\"online\",\"restart_time\":2,"
-    "\"unstable_restarts\":1,\"created_at_ms\":1000,\"started_at_ms\":2000,\"cpu\":12.345,\"memory\":4096,"
-    "\"node_version\":\"v20.1.2\",\"out_log\":\"/h/logs/api-1.out\",\"err_log\":\"/h/logs/api-1.err\","
-    "\"spec\":{\"script\":\"/srv/api.js\",\"cwd\":\"/srv\",\"interpreter\":\"/usr/bin/node\",\"args\":[\"a\"],"
-    "\"node_args\":[],\"instances\":2,\"autorestart\":false,\"max_restarts\":16},\"env\":{\"A\":\"1\"}}";
+static const char online[] = "{\"name\":\"api\",\"instance\":1,\"pm_id\":4,\"pid\":77,\"status\":"
+                             "\"online\",\"restart_time\":2,"
+                             "\"unstable_restarts\":1,\"created_at_ms\":1000,\"started_at_ms\":"
+                             "2000,\"cpu\":12.345,\"memory\":4096,"
+                             "\"node_version\":\"v20.1.2\",\"out_log\":\"/h/logs/"
+                             "api-1.out\",\"err_log\":\"/h/logs/api-1.err\","
+                             "\"spec\":{\"script\":\"/srv/api.js\",\"cwd\":\"/"
+                             "srv\",\"interpreter\":\"/usr/bin/node\",\"args\":[\"a\"],"
+                             "\"node_args\":[],\"instances\":2,\"autorestart\":false,\"max_"
+                             "restarts\":16},\"env\":{\"A\":\"1\"}}";
 
 /* The first process of a list made from one app. */
 static json_t *convert(const char *app_text)
@@ -38,7 +42,10 @@ static void has_pm2s_members_in_pm2s_order(void **state)
     const char *key;
     json_t *value;
     size_t i = 0;
-    json_object_foreach(process, key, value) assert_string_equal(key, keys[i++]);
+    json_object_foreach(process, key, value)
+    {
+        assert_string_equal(key, keys[i++]);
+    }
     assert_int_equal(i, 5);
 }
 
@@ -101,7 +108,8 @@ static void an_end_by_signal_is_not_code_0(void **state)
 
 static void a_stopped_app_uses_nothing(void **state)
 {
-    AUTOJSON json_t *process = convert("{\"name\":\"a\",\"status\":\"stopped\",\"pid\":0,\"cpu\":3.0,\"memory\":9}");
+    AUTOJSON json_t *process =
+        convert("{\"name\":\"a\",\"status\":\"stopped\",\"pid\":0,\"cpu\":3.0,\"memory\":9}");
     const json_t *monit = json_object_get(process, "monit");
     assert_int_equal(json_get_int(monit, "memory", -1), 0);
     assert_true(json_get_number(monit, "cpu", -1) == 0);

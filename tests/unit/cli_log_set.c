@@ -61,9 +61,9 @@ static void next_is(struct log_set *s, const char *expected)
 {
     const struct log_source *source = log_set_next(s, true);
     assert_non_null(source);
-    AUTOFREE char *line = xasprintf("%s%s %lld %.*s", source->label, source->name.is_err ? "!" : "",
-                                    (long long)source->line.time_ms, (int)source->line.len,
-                                    source->line.text);
+    AUTOFREE char *line =
+        xasprintf("%s%s %lld %.*s", source->label, source->name.is_err ? "!" : "",
+                  (long long)source->line.time_ms, (int)source->line.len, source->line.text);
     assert_string_equal(line, expected);
 }
 
@@ -80,10 +80,12 @@ static void reads_the_names_of_files(void **state)
     assert_false(log_name_matches(&name, "my"));
     assert_false(log_name_matches(&name, "my-app-1"));
     free(name.app);
+    assert_true(log_name_parse("api--1.out", &name));
+    assert_string_equal(name.app, "api-");
+    free(name.app);
     assert_false(log_name_parse("api-0.out.idx", &name));
     assert_false(log_name_parse("api.out", &name));
     assert_false(log_name_parse("-0.out", &name));
-    assert_false(log_name_parse("api--1.out", &name));
     assert_false(log_name_parse("api-99999999.out", &name));
     assert_false(log_name_parse("api-x.out", &name));
     assert_false(log_name_parse(".out", &name));

@@ -37,8 +37,8 @@ static void knows_urls_with_credentials(void **state)
 
 static void masks_both_environments_of_an_app(void **state)
 {
-    AUTOJSON json_t *apps = json_pack("[{s:{s:s,s:s}, s:{s:{s:s}, s:s}}, {}]", "env", "A_TOKEN", "1", "B",
-                                      "2", "spec", "env", "C_KEY", "3", "script", "/x");
+    AUTOJSON json_t *apps = json_pack("[{s:{s:s,s:s}, s:{s:{s:s}, s:s}}, {}]", "env", "A_TOKEN",
+                                      "1", "B", "2", "spec", "env", "C_KEY", "3", "script", "/x");
     secret_mask_apps(apps);
     const json_t *app = json_array_get(apps, 0);
     assert_string_equal(json_get_string(json_object_get(app, "env"), "A_TOKEN", ""), "***");

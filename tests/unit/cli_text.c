@@ -44,8 +44,11 @@ static void takes_the_sting_out_of_foreign_text(void **state)
 {
     safe("plain ünï 日本\n\tok", "plain ünï 日本\n\tok");
     safe("\x1b[31mred\r\x7f", "?[31mred??");
-    safe("a\xc2\x9b" "1m", "a??1m");
-    safe("\xff\xc3(", "?" "?(");
+    safe("a\xc2\x9b"
+         "1m",
+         "a??1m");
+    safe("\xff\xc3(", "?"
+                      "?(");
     safe("end\xe6\x97", "end??");
 }
 

@@ -20,7 +20,8 @@ static void makes_requests_that_are_valid_json(void **state)
     buf_reset(&out);
     AUTOJSON json_t *params = cdp_evaluate_params("a(\"b\\n\")\n");
     assert_int_equal(cdp_request(&out, 12, "Runtime.evaluate", params), 0);
-    assert_string_equal(out.data, "{\"id\":12,\"method\":\"Runtime.evaluate\",\"params\":{\"expression\":\"a(\\\"b\\\\n\\\")\\n\","
+    assert_string_equal(out.data, "{\"id\":12,\"method\":\"Runtime.evaluate\",\"params\":{"
+                                  "\"expression\":\"a(\\\"b\\\\n\\\")\\n\","
                                   "\"returnByValue\":true,\"silent\":true}}");
 }
 
@@ -40,7 +41,8 @@ static struct cdp_message parse(const char *text)
 
 static void reads_replies_events_and_errors(void **state)
 {
-    struct cdp_message m = parse("{\"id\":3,\"result\":{\"result\":{\"type\":\"number\",\"value\":4711}}}");
+    struct cdp_message m =
+        parse("{\"id\":3,\"result\":{\"result\":{\"type\":\"number\",\"value\":4711}}}");
     assert_int_equal(m.id, 3);
     assert_null(m.method);
     assert_null(m.error_text);
@@ -62,8 +64,11 @@ static void reads_replies_events_and_errors(void **state)
 static void an_evaluate_that_gave_no_integer_is_zero(void **state)
 {
     static const char *const texts[] = {
-        "{\"id\":1}", "{\"id\":1,\"result\":{}}", "{\"id\":1,\"result\":{\"result\":{\"value\":\"4711\"}}}",
-        "{\"id\":1,\"result\":{\"result\":{\"type\":\"object\"},\"exceptionDetails\":{}}}", "{\"id\":1,\"result\":[4711]}",
+        "{\"id\":1}",
+        "{\"id\":1,\"result\":{}}",
+        "{\"id\":1,\"result\":{\"result\":{\"value\":\"4711\"}}}",
+        "{\"id\":1,\"result\":{\"result\":{\"type\":\"object\"},\"exceptionDetails\":{}}}",
+        "{\"id\":1,\"result\":[4711]}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct cdp_message m = parse(texts[i]);
@@ -98,8 +103,9 @@ static void kinds_have_their_parameters(void **state)
     check_params(heap->start_params(&order), "{\"samplingInterval\":524288}");
     order = (struct capture_order){.node_major = 20, .interval_us = 1000, .interval_bytes = 32768};
     check_params(cpu->interval_params(&order), "{\"interval\":1000}");
-    check_params(heap->start_params(&order), "{\"samplingInterval\":32768,\"includeObjectsCollectedByMajorGC\":false,"
-                                             "\"includeObjectsCollectedByMinorGC\":false}");
+    check_params(heap->start_params(&order),
+                 "{\"samplingInterval\":32768,\"includeObjectsCollectedByMajorGC\":false,"
+                 "\"includeObjectsCollectedByMinorGC\":false}");
     assert_null(cpu->start_params(&order));
     assert_true(kind_needs_idle_notifier(cpu, 8) && kind_needs_idle_notifier(cpu, 12));
     assert_false(kind_needs_idle_notifier(cpu, 14) || kind_needs_idle_notifier(heap, 8));

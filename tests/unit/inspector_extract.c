@@ -75,18 +75,24 @@ static void check(int64_t awaited_id, const char *text, int expected, const char
 
 static void copies_the_profile_of_the_awaited_reply(void **state)
 {
-    check(7, "{\"id\":7,\"result\":{\"profile\":{\"nodes\":[1,{}]}}}", EXTRACT_PROFILE, "{\"nodes\":[1,{}]}");
+    check(7, "{\"id\":7,\"result\":{\"profile\":{\"nodes\":[1,{}]}}}", EXTRACT_PROFILE,
+          "{\"nodes\":[1,{}]}");
     check(7, "{\"id\":7,\"result\":{\"profile\":[]}}", EXTRACT_PROFILE, "[]");
-    check(7, " { \"id\" : 7 , \"result\" : { \"profile\" :  {} , \"x\": 1 } } ", EXTRACT_PROFILE, "{}");
-    check(7, "{\"id\":7,\"result\":{\"a\":{\"profile\":1},\"profile\":-1.5e2}}", EXTRACT_PROFILE, "-1.5e2");
+    check(7, " { \"id\" : 7 , \"result\" : { \"profile\" :  {} , \"x\": 1 } } ", EXTRACT_PROFILE,
+          "{}");
+    check(7, "{\"id\":7,\"result\":{\"a\":{\"profile\":1},\"profile\":-1.5e2}}", EXTRACT_PROFILE,
+          "-1.5e2");
     check(7, "{\"id\":7,\"result\":{\"profile\":null},\"method\":\"m\"}", EXTRACT_PROFILE, "null");
 }
 
 static void is_not_fooled_by_strings(void **state)
 {
-    check(7, "{\"id\":7,\"result\":{\"profile\":{\"n\":\"}]\\\"}\\\\\"}}}", EXTRACT_PROFILE, "{\"n\":\"}]\\\"}\\\\\"}");
-    check(7, "{\"id\":7,\"result\":{\"x\":\"\\\"profile\\\":{\",\"profile\":\"\\u0022\"}}", EXTRACT_PROFILE, "\"\\u0022\"");
-    check(7, "{\"id\":7,\"r\":\"{\\\"id\\\":8\",\"result\":{\"profile\":\"\"}}", EXTRACT_PROFILE, "\"\"");
+    check(7, "{\"id\":7,\"result\":{\"profile\":{\"n\":\"}]\\\"}\\\\\"}}}", EXTRACT_PROFILE,
+          "{\"n\":\"}]\\\"}\\\\\"}");
+    check(7, "{\"id\":7,\"result\":{\"x\":\"\\\"profile\\\":{\",\"profile\":\"\\u0022\"}}",
+          EXTRACT_PROFILE, "\"\\u0022\"");
+    check(7, "{\"id\":7,\"r\":\"{\\\"id\\\":8\",\"result\":{\"profile\":\"\"}}", EXTRACT_PROFILE,
+          "\"\"");
 }
 
 static void hands_over_small_messages_whole(void **state)
@@ -105,10 +111,17 @@ static void hands_over_small_messages_whole(void **state)
 static void refuses_broken_messages(void **state)
 {
     static const char *const bad[] = {
-        "not json", "", "[]", "{\"id\":7", "{\"id\":7,\"result\":{\"profile\":{\"a\":1]}}",
-        "{\"id\":7,\"result\":{\"profile\":{\"a\":[1,2]}}", "{\"id\":7,\"result\":{\"profile\":\"x}}",
-        "{\"id\":7,\"result\":{\"profile\":1}}{}", "{\"id\":7,\"result\":{\"profile\":1,\"profile\":2}}",
-        "{\"id\":7,\"id\":8,\"result\":{}}", "{\"id\":7,\"result\":{\"profile\":}}",
+        "not json",
+        "",
+        "[]",
+        "{\"id\":7",
+        "{\"id\":7,\"result\":{\"profile\":{\"a\":1]}}",
+        "{\"id\":7,\"result\":{\"profile\":{\"a\":[1,2]}}",
+        "{\"id\":7,\"result\":{\"profile\":\"x}}",
+        "{\"id\":7,\"result\":{\"profile\":1}}{}",
+        "{\"id\":7,\"result\":{\"profile\":1,\"profile\":2}}",
+        "{\"id\":7,\"id\":8,\"result\":{}}",
+        "{\"id\":7,\"result\":{\"profile\":}}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         check(7, bad[i], ERR_PROTOCOL, "");
@@ -118,7 +131,8 @@ static void knows_id_and_method(void **state)
 {
     struct run run;
     run_init(&run, 0);
-    const char *event = "{\"method\":\"NodeRuntime.waitingForDisconnect\",\"params\":{\"method\":\"x\"}}";
+    const char *event =
+        "{\"method\":\"NodeRuntime.waitingForDisconnect\",\"params\":{\"method\":\"x\"}}";
     assert_int_equal(feed(&run, event, strlen(event), true), EXTRACT_MESSAGE);
     assert_string_equal(run.x.method, "NodeRuntime.waitingForDisconnect");
     assert_int_equal(run.x.id, 0);
@@ -126,8 +140,10 @@ static void knows_id_and_method(void **state)
     assert_int_equal(feed(&run, reply, strlen(reply), true), EXTRACT_MESSAGE);
     assert_string_equal(run.x.method, "");
     assert_true(run.x.id == 9007199254740993);
-    static const char *const odd[] = {"{\"id\":-1}", "{\"id\":1.5}", "{\"id\":1e3}", "{\"id\":null}", "{\"id\":{\"a\":5}}",
-                                      "{\"id\":99999999999999999999999}", "{\"id\":\"x\"}"};
+    static const char *const odd[] = {"{\"id\":-1}",        "{\"id\":1.5}",
+                                      "{\"id\":1e3}",       "{\"id\":null}",
+                                      "{\"id\":{\"a\":5}}", "{\"id\":99999999999999999999999}",
+                                      "{\"id\":\"x\"}"};
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         assert_int_equal(feed(&run, odd[i], strlen(odd[i]), true), EXTRACT_MESSAGE);
         assert_int_equal(run.x.id, 0);
@@ -145,7 +161,8 @@ static int feed_large(struct run *run, const char *head, size_t size, const char
     memcpy(text + size - tail_len, tail, tail_len);
     int r = 0;
     for (size_t at = 0; at < size && r >= 0; at += 65536)
-        r = extract_feed(&run->x, text + at, size - at < 65536 ? size - at : 65536, size - at <= 65536);
+        r = extract_feed(&run->x, text + at, size - at < 65536 ? size - at : 65536,
+                         size - at <= 65536);
     free(text);
     return r;
 }
@@ -154,18 +171,25 @@ static void skips_large_messages_that_nobody_awaits(void **state)
 {
     struct run run;
     run_init(&run, 7);
-    assert_int_equal(feed_large(&run, "{\"method\":\"E.v\",\"params\":\"", LIMIT_INSPECTOR_MESSAGE, "\"}"), EXTRACT_MESSAGE);
+    assert_int_equal(
+        feed_large(&run, "{\"method\":\"E.v\",\"params\":\"", LIMIT_INSPECTOR_MESSAGE, "\"}"),
+        EXTRACT_MESSAGE);
     assert_int_equal(run.x.message.len, LIMIT_INSPECTOR_MESSAGE);
-    assert_int_equal(feed_large(&run, "{\"method\":\"E.v\",\"params\":\"", LIMIT_INSPECTOR_MESSAGE + 1, "\"}"), EXTRACT_SKIPPED);
+    assert_int_equal(
+        feed_large(&run, "{\"method\":\"E.v\",\"params\":\"", LIMIT_INSPECTOR_MESSAGE + 1, "\"}"),
+        EXTRACT_SKIPPED);
     assert_string_equal(run.x.method, "E.v");
-    assert_int_equal(feed_large(&run, "{\"id\":6,\"result\":{\"profile\":\"", 300000, "\"}}"), EXTRACT_SKIPPED);
+    assert_int_equal(feed_large(&run, "{\"id\":6,\"result\":{\"profile\":\"", 300000, "\"}}"),
+                     EXTRACT_SKIPPED);
     assert_int_equal(run.sunk.len, 0);
-    assert_int_equal(feed_large(&run, "{\"id\":7,\"result\":{\"profile\":\"", 300000, "\"}}"), EXTRACT_PROFILE);
+    assert_int_equal(feed_large(&run, "{\"id\":7,\"result\":{\"profile\":\"", 300000, "\"}}"),
+                     EXTRACT_PROFILE);
     assert_int_equal(run.sunk.len, 300000 - strlen("{\"id\":7,\"result\":{\"profile\":}}"));
     assert_int_equal(run.x.size, 300000);
     assert_int_equal(run.x.message.len, 0);
     /* Large, awaited, and without a profile. */
-    assert_int_equal(feed_large(&run, "{\"id\":7,\"result\":{\"other\":\"", 300000, "\"}}"), ERR_PROTOCOL);
+    assert_int_equal(feed_large(&run, "{\"id\":7,\"result\":{\"other\":\"", 300000, "\"}}"),
+                     ERR_PROTOCOL);
     run_clear(&run);
 }
 
@@ -183,7 +207,8 @@ static void takes_one_message_after_the_other(void **state)
 {
     struct run run;
     run_init(&run, 2);
-    const char *texts[] = {"{\"id\":1,\"result\":{}}", "{\"id\":2,\"result\":{\"profile\":[1]}}", "{\"method\":\"a\"}"};
+    const char *texts[] = {"{\"id\":1,\"result\":{}}", "{\"id\":2,\"result\":{\"profile\":[1]}}",
+                           "{\"method\":\"a\"}"};
     int expected[] = {EXTRACT_MESSAGE, EXTRACT_PROFILE, EXTRACT_MESSAGE};
     for (int i = 0; i < 3; i++)
         assert_int_equal(feed(&run, texts[i], strlen(texts[i]), true), expected[i]);

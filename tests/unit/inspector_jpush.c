@@ -59,12 +59,51 @@ static void accepts_what_is_json(void **state)
 static void refuses_what_is_not(void **state)
 {
     static const char *const bad[] = {
-        "",       "{",         "[]",          "1",           "\"a\"",      "null",          "{}{}",      "{},",
-        "{]",     "{\"a\"}",   "{\"a\":}",    "{\"a\":1,}",  "{,}",        "{\"a\" 1}",     "{a:1}",     "{\"a\":1 2}",
-        "{'a':1}", "{\"a\":[1,]}", "{\"a\":[,1]}", "{\"a\":[1}}", "{\"a\":{\"b\":1]}", "{\"a\":01}", "{\"a\":-}",
-        "{\"a\":.5}", "{\"a\":1.}", "{\"a\":1e}", "{\"a\":1e+}", "{\"a\":+1}", "{\"a\":--1}", "{\"a\":1.2.3}", "{\"a\":1-}",
-        "{\"a\":-x}", "{\"a\":tru}", "{\"a\":truE}", "{\"a\":nulll}", "{\"a\":NaN}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}",
-        "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\u123\"}", "{\"a\":\"", "{\"a\":[\"b\":1]}", "{\"a\":1:2}", "{1:2}", "{\"a\":\"\\",
+        "",
+        "{",
+        "[]",
+        "1",
+        "\"a\"",
+        "null",
+        "{}{}",
+        "{},",
+        "{]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\" 1}",
+        "{a:1}",
+        "{\"a\":1 2}",
+        "{'a':1}",
+        "{\"a\":[1,]}",
+        "{\"a\":[,1]}",
+        "{\"a\":[1}}",
+        "{\"a\":{\"b\":1]}",
+        "{\"a\":01}",
+        "{\"a\":-}",
+        "{\"a\":.5}",
+        "{\"a\":1.}",
+        "{\"a\":1e}",
+        "{\"a\":1e+}",
+        "{\"a\":+1}",
+        "{\"a\":--1}",
+        "{\"a\":1.2.3}",
+        "{\"a\":1-}",
+        "{\"a\":-x}",
+        "{\"a\":tru}",
+        "{\"a\":truE}",
+        "{\"a\":nulll}",
+        "{\"a\":NaN}",
+        "{\"a\":\"\n\"}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12g4\"}",
+        "{\"a\":\"\\u123\"}",
+        "{\"a\":\"",
+        "{\"a\":[\"b\":1]}",
+        "{\"a\":1:2}",
+        "{1:2}",
+        "{\"a\":\"\\",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         check(bad[i], false);
@@ -72,8 +111,13 @@ static void refuses_what_is_not(void **state)
 
 static void add_event(struct buf *out, const struct jpush *p, enum jpush_event event, long at)
 {
-    assert_int_equal(buf_addf(out, "%s%u@%ld%s%s ", event == JPUSH_KEY ? "K" : event == JPUSH_BEGIN ? "B" : "E", p->depth, at,
-                              event == JPUSH_BEGIN ? "" : "=", event == JPUSH_BEGIN ? "" : p->text), 0);
+    assert_int_equal(buf_addf(out, "%s%u@%ld%s%s ",
+                              event == JPUSH_KEY     ? "K"
+                              : event == JPUSH_BEGIN ? "B"
+                                                     : "E",
+                              p->depth, at, event == JPUSH_BEGIN ? "" : "=",
+                              event == JPUSH_BEGIN ? "" : p->text),
+                     0);
 }
 
 struct log {
@@ -96,8 +140,9 @@ static void tells_where_values_near_the_top_begin_and_end(void **state)
     jpush_init(&log.p, on_event, &log);
     assert_int_equal(jpush_feed(&log.p, text, strlen(text)), 0);
     assert_true(jpush_done(&log.p));
-    assert_string_equal(buf_str(&log.out), "K1@5=id B1@7 E1@9=12 K1@13=r B1@14 K2@18=p B2@19 E2@28= K2@32=q B2@33 "
-                                           "E2@39=a\\nb E1@40= K1@44=t B1@45 E1@49=true ");
+    assert_string_equal(buf_str(&log.out),
+                        "K1@5=id B1@7 E1@9=12 K1@13=r B1@14 K2@18=p B2@19 E2@28= K2@32=q B2@33 "
+                        "E2@39=a\\nb E1@40= K1@44=t B1@45 E1@49=true ");
     buf_clear(&log.out);
 }
 
@@ -109,8 +154,9 @@ static void tells_the_same_when_every_byte_comes_alone(void **state)
     for (size_t i = 0; i < strlen(text); i++)
         assert_int_equal(jpush_feed(&log.p, text + i, 1), 0);
     assert_true(jpush_done(&log.p));
-    assert_string_equal(buf_str(&log.out), "K1@5=id B1@6 E1@8=12 K1@17=method B1@18 E1@23=a.b K1@32=result B1@33 "
-                                           "K2@43=profile B2@44 E2@50=-1.5e3 E1@52= ");
+    assert_string_equal(buf_str(&log.out),
+                        "K1@5=id B1@6 E1@8=12 K1@17=method B1@18 E1@23=a.b K1@32=result B1@33 "
+                        "K2@43=profile B2@44 E2@50=-1.5e3 E1@52= ");
     buf_clear(&log.out);
 }
 

@@ -28,7 +28,9 @@ static void writes_all_bytes_in_any_pieces(void **state)
         result_file_init(&file, fd, 1 << 20);
         for (size_t at = 0; at < sizeof text; at += pieces[p])
             assert_int_equal(
-                result_file_add(&file, text + at, sizeof text - at < pieces[p] ? sizeof text - at : pieces[p]), 0);
+                result_file_add(&file, text + at,
+                                sizeof text - at < pieces[p] ? sizeof text - at : pieces[p]),
+                0);
         assert_int_equal(result_file_sync(&file), 0);
         assert_int_equal(file.bytes, sizeof text);
         assert_int_equal(pread(fd, back, sizeof back, 0), sizeof back);

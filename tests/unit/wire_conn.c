@@ -1,0 +1,505 @@
+#include "lib/wire/conn.h"
+
+#include "tests/unit/support.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/limits.h"
+#include "lib/base/loop.h"
+#include "lib/wire/msg.h"
+
+/* One end of a connection, and what happened to it. */
+struct end {
+    struct conn conn;
+    struct buf log; /* "method id file-content\n" per message */
+    unsigned messages;
+    unsigned closed;
+    int reason;
+    unsigned close_at; /* conn_close() inside the callback of this message; 0: never */
+};
+
+static uv_loop_t loop;
+static struct end a, b;
+static int peer; /* the other side of `a` when it is no conn */
+static int fds_before;
+
+/* ---- the ends -------------------------------------------------------------------------------------------------------- */
+
+static void on_msg(struct conn *c, struct msg *m)
+{
+    struct end *e = c->arg;
+    char text[32] = "";
+    e->messages++;
+    (void)buf_addf(&e->log, "%s %s", m->method ? m->method : m->kind == MSG_RESULT ? "result" : "error",
+                   m->id ? m->id : json_get_string(m->params, "id", "-"));
+    for (int fd; (fd = msg_take_fd(m)) >= 0;) {
+        assert_true(pread(fd, text, sizeof text - 1, 0) >= 0);
+        (void)buf_addf(&e->log, " %s", text);
+        (void)close(fd);
+    }
+    (void)buf_addc(&e->log, '\n');
+    if (e->messages == e->close_at)
+        conn_close(c);
+}
+
+static void on_closed(struct conn *c, int reason)
+{
+    struct end *e = c->arg;
+    e->closed++;
+    e->reason = reason;
+}
+
+static void open_end(struct end *e, int fd)
+{
+    *e = (struct end){0};
+    buf_init(&e->log, 1 << 20);
+    assert_int_equal(conn_open(&e->conn, &loop, fd, on_msg, on_closed, e), 0);
+}
+
+static void turn(void)
+{
+    for (int i = 0; i < 4; i++)
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+/* The conn `a` with a raw peer. */
+static void open_raw(void)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    open_end(&a, fds[0]);
+    peer = fds[1];
+}
+
+/* Two conns that talk to each other. */
+static void open_both(void)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    open_end(&a, fds[0]);
+    open_end(&b, fds[1]);
+    peer = -1;
+}
+
+static void shut(struct end *e, int reason)
+{
+    conn_close(&e->conn);
+    turn();
+    assert_int_equal(e->closed, 1);
+    assert_int_equal(e->reason, reason);
+    buf_clear(&e->log);
+}
+
+static void shut_raw(int reason)
+{
+    shut(&a, reason);
+    (void)close(peer);
+}
+
+/* The first loop opens descriptors that stay. */
+static int warm_up(void **state)
+{
+    return uv_loop_init(&loop) < 0 ? -1 : loop_end(&loop);
+}
+
+static int set_up(void **state)
+{
+    fds_before = count_fds();
+    return uv_loop_init(&loop);
+}
+
+static int tear_down(void **state)
+{
+    if (loop_end(&loop) != 0)
+        return -1;
+    return count_fds() == fds_before ? 0 : -1;
+}
+
+static int make_file(const char *text)
+{
+    int fd = memfd_create("test", MFD_CLOEXEC);
+    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    return fd;
+}
+
+static void send_bytes(const char *data, size_t len, const int *fds, size_t count)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(16 * sizeof(int))];
+    } control = {.bytes = ""};
+    struct iovec iov = {.iov_base = (char *)data, .iov_len = len};
+    struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (len == 0)
+        return;
+    if (count > 0) {
+        mh.msg_control = &control;
+        mh.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+                                        .cmsg_len = CMSG_LEN(count * sizeof(int))};
+        memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
+    }
+    assert_int_equal(sendmsg(peer, &mh, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+static void send_text(const char *text)
+{
+    send_bytes(text, strlen(text), NULL, 0);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------------------------------- */
+
+static const char three[] = "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"ping\"}\n"
+                            "{\"jsonrpc\":\"2.0\",\"id\":\"2\",\"result\":{}}\n"
+                            "{\"jsonrpc\":\"2.0\",\"method\":\"stop\",\"params\":{}}\n";
+static const char three_log[] = "ping 1\nresult 2\nstop -\n";
+
+static void messages_arrive_whole_wherever_they_are_split(void **state)
+{
+    open_raw();
+    for (size_t at = 0; at < sizeof three; at++) {
+        buf_reset(&a.log);
+        send_bytes(three, at, NULL, 0);
+        turn();
+        send_bytes(three + at, sizeof three - 1 - at, NULL, 0);
+        turn();
+        assert_string_equal(buf_str(&a.log), three_log);
+    }
+    shut_raw(0);
+}
+
+static void messages_arrive_byte_by_byte(void **state)
+{
+    open_raw();
+    for (size_t at = 0; at < sizeof three - 1; at++) {
+        send_bytes(three + at, 1, NULL, 0);
+        turn();
+    }
+    assert_string_equal(buf_str(&a.log), three_log);
+    shut_raw(0);
+}
+
+static void a_descriptor_belongs_to_its_message_wherever_it_is_split(void **state)
+{
+    static const char with[] = "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"take\",\"fds\":2}\n";
+    int fds[2] = {make_file("one"), make_file("two")};
+    open_raw();
+    for (size_t at = 1; at < sizeof with - 1; at++) {
+        buf_reset(&a.log);
+        send_text(three);
+        send_bytes(with, at, fds, 2);
+        turn();
+        send_bytes(with + at, sizeof with - 1 - at, NULL, 0);
+        send_text(three);
+        send_bytes(with, sizeof with - 1, (int[]){fds[1], fds[0]}, 2);
+        turn();
+        AUTOFREE char *expected = xasprintf("%stake 1 one two\n%stake 1 two one\n", three_log, three_log);
+        assert_string_equal(buf_str(&a.log), expected);
+    }
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    shut_raw(0);
+}
+
+static void a_promised_descriptor_that_does_not_come_ends_it(void **state)
+{
+    open_raw();
+    send_text("{\"jsonrpc\":\"2.0\",\"method\":\"take\",\"fds\":1}\n");
+    turn();
+    assert_int_equal(a.messages, 0);
+    shut_raw(ERR_PROTOCOL);
+}
+
+static void descriptors_that_nobody_asked_for_are_closed_and_counted(void **state)
+{
+    int fds[4] = {make_file("1"), make_file("2"), make_file("3"), make_file("4")};
+    open_raw();
+    for (int i = 0; i < 4; i++)
+        send_bytes(three, sizeof three - 1, fds, 4);
+    turn();
+    assert_int_equal(a.closed, 0);
+    send_bytes(three, sizeof three - 1, fds, 4);
+    turn();
+    for (int i = 0; i < 4; i++)
+        (void)close(fds[i]);
+    shut_raw(ERR_TOO_BIG);
+}
+
+static void garbage_ends_it(void **state)
+{
+    static const struct {
+        const char *text;
+        int reason;
+    } rows[] = {
+        {"hello\n", ERR_SYNTAX},
+        {"\n", ERR_SYNTAX},
+        {"{}\n", ERR_PROTOCOL},
+        {"GET / HTTP/1.1\r\n\r\n", ERR_SYNTAX},
+        {"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"x\"}\n", ERR_PROTOCOL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        open_raw();
+        AUTOFREE char *text = xasprintf("%s%s%s", three, rows[i].text, three);
+        send_text(text);
+        turn();
+        assert_string_equal(buf_str(&a.log), three_log);
+        assert_int_equal(a.closed, 1);
+        shut_raw(rows[i].reason);
+    }
+}
+
+/* Sends as much as the socket takes per turn. */
+static void send_much(const char *data, size_t len)
+{
+    size_t done = 0;
+    while (done < len && !a.closed) {
+        ssize_t n = send(peer, data + done, len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+        done += n > 0 ? (size_t)n : 0;
+        turn();
+    }
+}
+
+static void a_line_of_the_limit_passes_and_one_byte_more_does_not(void **state)
+{
+    static const char head[] = "{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"params\":{\"t\":\"";
+    AUTOFREE char *line = xcalloc(1, LIMIT_CONTROL_LINE + 2);
+    for (size_t extra = 0; extra < 2; extra++) {
+        size_t len = LIMIT_CONTROL_LINE + extra;
+        memset(line, 'x', len);
+        memcpy(line, head, sizeof head - 1);
+        memcpy(line + len - 4, "\"}}\n", 4);
+        open_raw();
+        send_much(line, len);
+        turn();
+        assert_int_equal(a.messages, 1 - extra);
+        shut_raw(extra ? ERR_TOO_BIG : 0);
+    }
+}
+
+static void the_end_of_the_stream_is_told_once(void **state)
+{
+    open_raw();
+    send_text(three);
+    send_text("{\"jsonrpc\":");
+    (void)shutdown(peer, SHUT_WR);
+    turn();
+    assert_string_equal(buf_str(&a.log), three_log);
+    assert_int_equal(a.closed, 1);
+    shut_raw(UV_EOF);
+}
+
+static void it_may_be_closed_inside_the_callback(void **state)
+{
+    for (unsigned at = 1; at <= 3; at++) {
+        int fd = make_file("x");
+        open_raw();
+        a.close_at = at;
+        send_text(three);
+        send_bytes(three, sizeof three - 1, &fd, 1);
+        turn();
+        assert_int_equal(a.messages, at);
+        assert_int_equal(a.closed, 1);
+        (void)close(fd);
+        shut_raw(0);
+    }
+}
+
+/* ---- sending --------------------------------------------------------------------------------------------------------- */
+
+static void messages_and_descriptors_arrive_in_order(void **state)
+{
+    AUTOFREE char *text = xcalloc(1, 200001);
+    memset(text, 'x', 200000);
+    AUTOJSON json_t *large = json_pack("{s:s}", "text", text);
+    AUTOBUF struct buf expected = BUF_INIT(100000);
+    open_both();
+    for (int i = 0; i < 20; i++) {
+        char id[16], content[16];
+        (void)snprintf(id, sizeof id, "%d", i);
+        (void)snprintf(content, sizeof content, "f%d", i);
+        bool with = i % 3 != 1;
+        json_t *params = i % 4 == 2 ? large : NULL;
+        if (i % 2)
+            assert_int_equal(conn_request(&a.conn, id, "put", params, with ? make_file(content) : -1), 0);
+        else
+            assert_int_equal(conn_result(&a.conn, id, params, with ? make_file(content) : -1), 0);
+        (void)buf_addf(&expected, "%s %s%s%s\n", i % 2 ? "put" : "result", id, with ? " " : "",
+                       with ? content : "");
+    }
+    assert_int_equal(conn_notify(&a.conn, "last", NULL), 0);
+    (void)buf_addstr(&expected, "last -\n");
+    for (int i = 0; i < 200 && b.messages < 21; i++)
+        turn();
+    assert_string_equal(buf_str(&b.log), buf_str(&expected));
+    shut(&a, 0);
+    shut(&b, UV_EOF);
+}
+
+static void errors_and_progress_name_their_request(void **state)
+{
+    open_both();
+    AUTOJSON json_t *params = json_pack("{s:s}", "phase", "open");
+    assert_int_equal(conn_progress(&a.conn, "r1", params), 0);
+    assert_null(json_object_get(params, "id"));
+    assert_int_equal(conn_error(&a.conn, "r1", ERR_BUSY, NULL, NULL), 0);
+    turn();
+    assert_string_equal(buf_str(&b.log), "progress r1\nerror r1\n");
+    shut(&a, 0);
+    shut(&b, UV_EOF);
+}
+
+static void a_peer_that_does_not_read_is_cut_off_at_the_limit(void **state)
+{
+    AUTOFREE char *text = xcalloc(1, (1 << 20) + 1);
+    memset(text, 'x', 1 << 20);
+    AUTOJSON json_t *params = json_pack("{s:s}", "text", text);
+    open_raw();
+    int r = 0, sent = 0;
+    while ((r = conn_request(&a.conn, "1", "put", params, make_file("x"))) == 0) {
+        assert_in_range(sent, 0, 16);
+        sent++;
+        turn();
+    }
+    assert_int_equal(r, ERR_TOO_BIG);
+    assert_true(sent >= 15);
+    assert_true(a.conn.out.len <= LIMIT_CONTROL_QUEUE);
+    /* Nothing more is queued, and its descriptor is closed all the same. */
+    int fd = make_file("y");
+    assert_int_equal(conn_result(&a.conn, "1", NULL, fd), -EPIPE);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    assert_int_equal(conn_error(&a.conn, "1", ERR_BUSY, NULL, NULL), -EPIPE);
+    turn();
+    assert_int_equal(a.closed, 1);
+    shut_raw(ERR_TOO_BIG);
+}
+
+static void closing_after_the_flush_sends_everything_first(void **state)
+{
+    AUTOFREE char *text = xcalloc(1, (3 << 20) + 1);
+    memset(text, 'x', 3 << 20);
+    AUTOJSON json_t *params = json_pack("{s:s}", "text", text);
+    open_both();
+    assert_int_equal(conn_request(&a.conn, "1", "put", params, make_file("x")), 0);
+    assert_int_equal(conn_request(&a.conn, "2", "put", params, -1), 0);
+    conn_close_after_flush(&a.conn);
+    assert_int_equal(a.closed, 0);
+    for (int i = 0; i < 1000 && !b.closed; i++)
+        turn();
+    assert_string_equal(buf_str(&b.log), "put 1 x\nput 2\n");
+    shut(&a, 0);
+    shut(&b, UV_EOF);
+    /* With nothing queued it ends at once. */
+    open_raw();
+    conn_close_after_flush(&a.conn);
+    turn();
+    assert_int_equal(a.closed, 1);
+    shut_raw(0);
+}
+
+static void a_peer_that_went_away_ends_it_without_a_signal(void **state)
+{
+    AUTOFREE char *text = xcalloc(1, (3 << 20) + 1);
+    memset(text, 'x', 3 << 20);
+    AUTOJSON json_t *params = json_pack("{s:s}", "text", text);
+    open_raw();
+    assert_int_equal(conn_request(&a.conn, "1", "put", params, make_file("x")), 0);
+    turn();
+    (void)close(peer);
+    peer = -1;
+    assert_int_equal(conn_notify(&a.conn, "more", NULL), 0);
+    turn();
+    assert_int_equal(a.closed, 1);
+    assert_true(a.reason == -EPIPE || a.reason == -ECONNRESET || a.reason == UV_EOF);
+    shut(&a, a.reason);
+}
+
+static void the_last_words_of_a_peer_that_went_away_are_heard(void **state)
+{
+    AUTOFREE char *text = xcalloc(1, (3 << 20) + 1);
+    memset(text, 'x', 3 << 20);
+    AUTOJSON json_t *params = json_pack("{s:s}", "text", text);
+    for (int way = 0; way < 3; way++) {
+        open_raw();
+        /* It goes with a request unread, with one still in our queue, or with both. */
+        if (way != 1) {
+            assert_int_equal(conn_notify(&a.conn, "unread", NULL), 0);
+            turn();
+        }
+        send_text(three);
+        for (int i = 0; i < 100; i++)
+            send_text("{\"jsonrpc\":\"2.0\",\"method\":\"word\",\"params\":{\"text\":\"................\"}}\n");
+        send_text(three);
+        if (way != 0)
+            assert_int_equal(conn_notify(&a.conn, "queued", params), 0);
+        (void)close(peer);
+        peer = -1;
+        turn();
+        assert_int_equal(a.messages, 106);
+        assert_int_equal(a.closed, 1);
+        shut(&a, a.reason);
+    }
+}
+
+static void closing_is_asynchronous_and_twice_is_fine(void **state)
+{
+    open_raw();
+    conn_close(&a.conn);
+    conn_close(&a.conn);
+    conn_close_after_flush(&a.conn);
+    assert_int_equal(a.closed, 0);
+    turn();
+    assert_int_equal(a.closed, 1);
+    shut_raw(0);
+}
+
+static void knows_who_is_at_the_other_end(void **state)
+{
+    pid_t pid = 0;
+    uid_t uid = 77;
+    open_raw();
+    assert_int_equal(conn_peer(&a.conn, &pid, &uid), 0);
+    assert_int_equal(pid, getpid());
+    assert_int_equal(uid, getuid());
+    shut_raw(0);
+}
+
+static void a_descriptor_that_cannot_be_watched_is_refused_and_closed(void **state)
+{
+    int fd = make_file("x");
+    struct end e = {0};
+    assert_true(conn_open(&e.conn, &loop, fd, on_msg, on_closed, &e) < 0);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    turn();
+    assert_int_equal(e.closed, 0);
+}
+
+#define ON_LOOP(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_LOOP(messages_arrive_whole_wherever_they_are_split),
+        ON_LOOP(messages_arrive_byte_by_byte),
+        ON_LOOP(a_descriptor_belongs_to_its_message_wherever_it_is_split),
+        ON_LOOP(a_promised_descriptor_that_does_not_come_ends_it),
+        ON_LOOP(descriptors_that_nobody_asked_for_are_closed_and_counted),
+        ON_LOOP(garbage_ends_it),
+        ON_LOOP(a_line_of_the_limit_passes_and_one_byte_more_does_not),
+        ON_LOOP(the_end_of_the_stream_is_told_once),
+        ON_LOOP(it_may_be_closed_inside_the_callback),
+        ON_LOOP(messages_and_descriptors_arrive_in_order),
+        ON_LOOP(errors_and_progress_name_their_request),
+        ON_LOOP(a_peer_that_does_not_read_is_cut_off_at_the_limit),
+        ON_LOOP(closing_after_the_flush_sends_everything_first),
+        ON_LOOP(a_peer_that_went_away_ends_it_without_a_signal),
+        ON_LOOP(the_last_words_of_a_peer_that_went_away_are_heard),
+        ON_LOOP(closing_is_asynchronous_and_twice_is_fine),
+        ON_LOOP(knows_who_is_at_the_other_end),
+        ON_LOOP(a_descriptor_that_cannot_be_watched_is_refused_and_closed),
+    };
+    return cmocka_run_group_tests(tests, warm_up, NULL);
+}
