@@ -320,7 +320,9 @@ static void start_probe(struct capture *c, bool closing_only)
     AUTOJSON json_t *begin = begin_message(c, closing_only);
     c->closing_only = closing_only;
     inspector_client(&c->instance->inspector);
-    int r = probe_start(c->owner->sup, c->pid, begin, c->out_fd, on_phase, on_probe_done, c, &c->probe);
+    /* A result that is there already must not be touched by a probe that only closes. */
+    int out_fd = closing_only ? -1 : c->out_fd;
+    int r = probe_start(c->owner->sup, c->pid, begin, out_fd, on_phase, on_probe_done, c, &c->probe);
     if (r < 0) {
         end_with(c, "failed", r, "the probe could not be started");
         inspector_check(&c->instance->inspector, on_checked, c);

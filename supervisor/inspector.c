@@ -94,6 +94,7 @@ void inspector_process_gone(struct inspector *i)
 {
     i->user_port = 0;
     i->ours = false;
+    i->child_count = 0;
     switch (i->state) {
     case INSPECTOR_GATE:
     case INSPECTOR_SIGNALLED:
@@ -268,22 +269,39 @@ static bool confirm_line(void *arg, unsigned port, const char *path)
     bool expected = i->state == INSPECTOR_SIGNALLED || i->state == INSPECTOR_OPEN;
     if (expected && procfs_listens(i->pid, port) == 1)
         return true;
-    return i->instance->user_opens && procfs_group_listens(i->instance->pgid, port);
+    /* All that write to this pipe are in the group of the instance's process, if they did not leave it. */
+    return procfs_group_listener(i->instance->pgid, port) > 0;
+}
+
+/* A process of the instance that is not the target: opened by its cluster primary in our wake. */
+static void see_child(struct inspector *i, unsigned port, const char *path)
+{
+    struct instance *in = i->instance;
+    pid_t pid = procfs_group_listener(in->pgid, port);
+    if (i->state == INSPECTOR_CLOSED || in->user_opens || pid <= 0 || i->child_count == INSPECTOR_CHILDREN)
+        return;
+    for (unsigned n = 0; n < i->child_count; n++)
+        if (i->children[n].pid == pid && i->children[n].port == port)
+            return;
+    i->children[i->child_count++] = (struct inspector_child){.pid = pid, .port = port};
+    i->clients++;
+    in->err.lines.attach_expected++;
+    supervisor_child_opened(in, pid, port, path);
 }
 
 static void see_listening(struct inspector *i, unsigned port, const char *path)
 {
     struct instance *in = i->instance;
-    bool awaited = i->state == INSPECTOR_SIGNALLED && procfs_listens(i->pid, port) == 1;
-    if (awaited) {
+    bool of_target = procfs_listens(i->pid, port) == 1;
+    if (i->state == INSPECTOR_SIGNALLED && of_target) {
         i->port = port;
         (void)snprintf(i->path, sizeof i->path, "%s", path);
         opened(i, 0, NULL);
-        return;
-    }
-    if (in->user_opens && in->process && procfs_listens(in->process->pid, port) == 1) {
+    } else if (in->user_opens && in->process && procfs_listens(in->process->pid, port) == 1) {
         i->user_port = port;
         (void)snprintf(i->user_path, sizeof i->user_path, "%s", path);
+    } else if (!of_target) {
+        see_child(i, port, path);
     }
 }
 
@@ -327,10 +345,21 @@ static void checked(struct inspector *i, bool left_open)
         done(i->arg, left_open);
 }
 
+/* Ports of cluster workers that were opened along with the target's and are not closed yet. */
+static bool children_listen(struct inspector *i)
+{
+    unsigned left = 0;
+    for (unsigned n = 0; n < i->child_count; n++)
+        if (procfs_listens(i->children[n].pid, i->children[n].port) == 1)
+            i->children[left++] = i->children[n];
+    i->child_count = left;
+    return left > 0;
+}
+
 static void check(struct inspector *i)
 {
     bool listens = i->ours && procfs_listens(i->pid, i->port) == 1;
-    if (!listens) {
+    if (!listens && !children_listen(i)) {
         i->ours = false;
         linger(i);
         checked(i, false);

@@ -23,6 +23,14 @@ enum inspector_state {
     INSPECTOR_LINGERING, /* closed; late lines may still come */
 };
 
+/* Node's cluster module opens the workers' inspectors when their primary's is opened.  They are closed at once, as far as
+ * this table goes. */
+enum { INSPECTOR_CHILDREN = 64 };
+struct inspector_child {
+    pid_t pid;
+    unsigned port;
+};
+
 /* 0: the inspector is open.  Otherwise a code and a sentence for people. */
 typedef void (*inspector_opened_cb)(void *arg, int r, const char *text);
 /* `left_open`: a port that we opened still listens. */
@@ -39,6 +47,8 @@ struct inspector {
     bool ours;           /* we opened it and must close it */
     unsigned clients;    /* connections that we made since it opened */
     pid_t silent_pid;    /* did not answer SIGUSR1: is never signalled again */
+    struct inspector_child children[INSPECTOR_CHILDREN]; /* opened along with it */
+    unsigned child_count;
     unsigned user_port;  /* is open anyhow: the user's own --inspect, or "profiling": "always" */
     char user_path[INSPECTOR_PATH_MAX];
     bool keep_open;      /* "profiling": "always" */

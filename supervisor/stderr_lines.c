@@ -56,6 +56,31 @@ static bool read_address(const char *text, const char *end, unsigned *ret_port, 
     return true;
 }
 
+/* FNV-1a; the paths themselves, which let their holder run code as the app, are not kept. */
+static unsigned long hash_path(const char *path)
+{
+    unsigned long hash = 14695981039346656037UL;
+    for (; *path; path++)
+        hash = (hash ^ (unsigned char)*path) * 1099511628211UL;
+    return hash;
+}
+
+static bool knows_path(const struct stderr_lines *f, const char *path)
+{
+    unsigned long hash = hash_path(path);
+    unsigned count = f->path_count < INSPECTOR_PATHS ? f->path_count : INSPECTOR_PATHS;
+    for (unsigned i = 0; i < count; i++)
+        if (f->paths[i] == hash)
+            return true;
+    return false;
+}
+
+static void remember_path(struct stderr_lines *f, const char *path)
+{
+    if (!knows_path(f, path))
+        f->paths[f->path_count++ % INSPECTOR_PATHS] = hash_path(path);
+}
+
 /* A line of the inspector that was found. */
 struct match {
     const char *at;
@@ -74,13 +99,13 @@ static bool line_is(const struct stderr_lines *f, const struct marker *marker, s
     m->kind = marker->kind;
     switch (marker->kind) {
     case INSPECTOR_HELP:
-        return at_start && f->expect_help;
+        return f->help_due > 0 && !memchr(rest, ' ', (size_t)(end - rest));
     case INSPECTOR_LISTENING:
-        /* 8 to 12 print the pair again when the last client has left: the same path needs no second look. */
+        /* 8 to 12 print the pair again when the last client has left. */
         return read_address(rest, end, &m->port, m->path) &&
-               (strcmp(m->path, f->path) == 0 || f->confirm(f->arg, m->port, m->path));
+               (knows_path(f, m->path) || f->confirm(f->arg, m->port, m->path));
     case INSPECTOR_ENDING:
-        return read_address(rest, end, &m->port, m->path) && strcmp(m->path, f->path) == 0;
+        return read_address(rest, end, &m->port, m->path) && knows_path(f, m->path);
     case INSPECTOR_ATTACHED:
         return at_start || f->attach_expected > 0;
     case INSPECTOR_WAITING:
@@ -108,11 +133,12 @@ static bool find_inspector(const struct stderr_lines *f, const char *start, cons
 /* The state after a line of the inspector was cut; the owner hears of it. */
 static void saw(struct stderr_lines *f, const struct match *m)
 {
-    f->expect_help = m->kind == INSPECTOR_LISTENING;
-    if (m->kind == INSPECTOR_LISTENING && strcmp(f->path, m->path) != 0) {
-        memcpy(f->path, m->path, sizeof f->path);
-        f->attached = 0;
-    }
+    if (m->kind == INSPECTOR_LISTENING)
+        remember_path(f, m->path);
+    /* 14 and newer print it behind ENDING too. */
+    f->help_due += m->kind == INSPECTOR_LISTENING || m->kind == INSPECTOR_ENDING;
+    if (m->kind == INSPECTOR_HELP)
+        f->help_due--;
     if (m->kind == INSPECTOR_ATTACHED) {
         f->attached++;
         f->attach_expected -= f->attach_expected > 0;
@@ -127,10 +153,13 @@ static const char *find_beginning(const struct stderr_lines *f, const char *star
     for (size_t i = 0; i < ARRAY_SIZE(markers); i++) {
         const struct marker *m = &markers[i];
         size_t len = strlen(m->text);
-        if (m->kind == INSPECTOR_HELP && !f->expect_help)
+        if (m->kind == INSPECTOR_HELP && f->help_due == 0)
             continue;
-        const char *whole = memmem(start, (size_t)(end - start), m->text, len);
-        if (whole && (size_t)(end - whole) < len + ADDRESS_BYTES_MAX && whole < earliest)
+        /* What lies further back is longer than a line of the inspector gets. */
+        size_t reach = len + ADDRESS_BYTES_MAX - 1;
+        const char *from = (size_t)(end - start) > reach ? end - reach : start;
+        const char *whole = memmem(from, (size_t)(end - from), m->text, len);
+        if (whole && whole < earliest)
             earliest = whole;
         for (size_t n = len - 1; n > 0; n--) {
             if ((size_t)(end - start) >= n && memcmp(end - n, m->text, n) == 0 && end - n < earliest)
@@ -158,10 +187,8 @@ enum stderr_verdict stderr_lines_next(struct stderr_lines *f, const char *data, 
         return STDERR_WAIT;
     }
     struct match match;
-    if (!find_inspector(f, data, newline, &match)) {
-        f->expect_help = false;
+    if (!find_inspector(f, data, newline, &match))
         return keep(f, (size_t)(newline - data) + 1, false, ret_len);
-    }
     /* The app's unfinished line goes first; the inspector's part is judged again when it is the beginning. */
     if (match.at > data)
         return keep(f, (size_t)(match.at - data), true, ret_len);

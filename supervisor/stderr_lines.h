@@ -3,7 +3,8 @@
  * Only looked at while an inspector may be open.  Exactly the inspector's lines are cut, everything else is kept, byte by
  * byte; a line that a listening port does not confirm (a forgery) is the app's own.  Node writes its lines with one
  * write each, but an app may have left an unfinished line before it, so a line of the inspector may begin in the
- * middle of one: there ATTACHED and WAITING, which carry no address, are believed only when one is due. */
+ * middle of one: there ATTACHED and WAITING, which carry no address, are believed only when one is due.  Several processes
+ * (an app and its cluster workers) may share the pipe, so their lines may alternate. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,19 +18,24 @@ enum inspector_line {
     INSPECTOR_HELP,      /* For help, see: … (follows LISTENING) */
 };
 
-enum { INSPECTOR_PATH_MAX = 64 };
+enum {
+    INSPECTOR_PATH_MAX = 64,
+    INSPECTOR_PATHS = 64, /* remembered: of captures one after the other, and of cluster workers side by side */
+};
 
-/* Is the process really listening on that port?  Asked for LISTENING only. */
+/* Is a process that writes to this pipe really listening on that port?  Asked for LISTENING only. */
 typedef bool (*stderr_confirm_cb)(void *arg, unsigned port, const char *path);
 /* A line was cut.  `port` and `path` are set for LISTENING and ENDING. */
 typedef void (*stderr_seen_cb)(void *arg, enum inspector_line kind, unsigned port, const char *path);
 
 struct stderr_lines {
-    bool mid_line;      /* bytes of an unfinished line were passed on already */
-    bool expect_help;   /* the line before was LISTENING */
-    char path[INSPECTOR_PATH_MAX]; /* of the last confirmed LISTENING: ENDING must name it */
-    unsigned attach_expected;      /* clients of ours whose ATTACHED has not come; the owner counts up */
-    unsigned attached;             /* ATTACHED lines cut since LISTENING */
+    bool mid_line;            /* bytes of an unfinished line were passed on already */
+    unsigned help_due;        /* LISTENING lines whose HELP has not come */
+    unsigned attach_expected; /* clients of ours whose ATTACHED has not come; the owner counts up */
+    unsigned attached;        /* ATTACHED lines cut; the owner sets it back to 0 */
+    /* Hashes of the paths that were confirmed: ENDING must name one, and LISTENING again needs no second look. */
+    unsigned long paths[INSPECTOR_PATHS];
+    unsigned path_count;
     stderr_confirm_cb confirm;
     stderr_seen_cb seen;
     void *arg;

@@ -17,6 +17,7 @@
 #include "lib/base/path.h"
 #include "lib/base/str.h"
 #include "supervisor/app.h"
+#include "supervisor/closer.h"
 #include "supervisor/instance.h"
 #include "supervisor/process.h"
 #include "supervisor/runtime.h"
@@ -250,6 +251,11 @@ void supervisor_client_attached(struct instance *in)
 {
     if (in->capture)
         captures_attached(in->capture);
+}
+
+void supervisor_child_opened(struct instance *in, pid_t pid, unsigned port, const char *path)
+{
+    closer_start(in->sup, pid, port, path, in->runtime.major);
 }
 
 void supervisor_capture_ended(struct supervisor *sup)

@@ -53,6 +53,7 @@ struct capture {
 
 /* The steps, in the order in which they run. */
 static void on_open(void *arg, int r, const char *text);
+static void close_only(struct capture *c);
 static void start_idle_notifier(struct capture *c);
 static void on_idle_started(void *arg, int r, const json_t *result, const char *text);
 static void enable(struct capture *c);
@@ -244,8 +245,16 @@ static void on_open(void *arg, int r, const char *text)
         leave(c);
     else if (r < 0)
         fail(c, r, "%s", text);
-    else
+    else if (c->kind->enable)
         start_idle_notifier(c);
+    else
+        close_only(c);
+}
+
+static void close_only(struct capture *c)
+{
+    decide(c, CAPTURE_DONE);
+    leave(c);
 }
 
 static void start_idle_notifier(struct capture *c)

@@ -8,7 +8,7 @@ struct capture_order;
 
 struct kind {
     const char *name;
-    const char *enable;
+    const char *enable;       /* NULL: nothing is captured */
     const char *set_interval; /* NULL: there is none */
     const char *start;
     const char *stop;

@@ -190,17 +190,17 @@ int procfs_listens(pid_t pid, unsigned port)
     return count == 0 ? 0 : holds_socket(pid, inodes, count);
 }
 
-bool procfs_group_listens(pid_t pgid, unsigned port)
+pid_t procfs_group_listener(pid_t pgid, unsigned port)
 {
     DIR *dir = opendir("/proc");
-    bool found = false;
+    pid_t found = 0;
     if (!dir)
-        return false;
+        return 0;
     for (struct dirent *entry; !found && (entry = readdir(dir));) {
         struct proc_stat st;
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid > 0 && procfs_stat(pid, &st) == 0 && st.pgrp == pgid)
-            found = procfs_listens(pid, port) == 1;
+        if (pid > 0 && procfs_stat(pid, &st) == 0 && st.pgrp == pgid && procfs_listens(pid, port) == 1)
+            found = pid;
     }
     (void)closedir(dir);
     return found;

@@ -27,8 +27,8 @@ int procfs_ids(pid_t pid, uid_t *ret_uid, gid_t *ret_gid);
 /* Is a TCP socket of `pid` listening on 127.0.0.1:port (or any address)?  Returns 1, 0, or -errno. */
 int procfs_listens(pid_t pid, unsigned port);
 
-/* The same for any process of the group `pgid`; looks through all of /proc. */
-bool procfs_group_listens(pid_t pgid, unsigned port);
+/* The process of the group `pgid` that listens there; 0: none.  Looks through all of /proc. */
+pid_t procfs_group_listener(pid_t pgid, unsigned port);
 
 /* Do two processes run the same program file? */
 bool procfs_same_program(pid_t a, pid_t b);

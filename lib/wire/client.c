@@ -122,14 +122,16 @@ static void keep_fds(struct client *c, struct msghdr *mh)
 static int receive(struct client *c)
 {
     char *space;
-    int r = buf_reserve(&c->in, READ_BYTES, &space);
+    size_t room = c->in.limit - c->in.len;
+    room = room < READ_BYTES ? room : READ_BYTES;
+    int r = room == 0 ? ERR_TOO_BIG : buf_reserve(&c->in, room, &space);
     if (r < 0)
         return r;
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(4 * sizeof(int))];
     } control;
-    struct iovec iov = {.iov_base = space, .iov_len = READ_BYTES};
+    struct iovec iov = {.iov_base = space, .iov_len = room};
     struct msghdr mh = {.msg_iov = &iov,
                         .msg_iovlen = 1,
                         .msg_control = &control,

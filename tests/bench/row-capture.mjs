@@ -4,7 +4,7 @@ import { median, medianUpperBound, digits, sorted } from './stats.mjs';
 import { benchFile, cpuUs } from './measure.mjs';
 import { newProctor } from './peers.mjs';
 
-const ROUNDS = 20, REQUESTS = 1500, CONNECTIONS = 4;
+const ROUNDS = 20, REQUESTS = 4000, CONNECTIONS = 4;
 const INTERVAL = '10ms';
 
 export const title = 'A CPU capture at 100 Hz under load';
@@ -42,7 +42,7 @@ async function loadProfiled(host, app, records) {
     return cost;
 }
 
-// CPU milliseconds of one whole short capture in an app that is at rest, less those of a rest of the same length.
+// CPU milliseconds of one whole short capture in an app that is at rest and would use none.
 async function fixedCost(host, app) {
     const costs = [];
     for (let i = 0; i < 5; i++) {
@@ -59,7 +59,7 @@ export async function run() {
     await proctor.start([{ name: 'server', script: benchFile('server.js') }]);
     const [, port] = await host.waitLog('server', /listening (\d+)/);
     const app = { pid: await host.pid('server'), port: Number(port), agent: new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS }) };
-    await load(app, 3 * REQUESTS);
+    await load(app, REQUESTS);
     const off = [], on = [], records = [];
     for (let round = 0; round < ROUNDS; round++) {
         // off on, on off, off on, …: what drifts falls on both alike, and two rounds without are neighbours.

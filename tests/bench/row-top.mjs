@@ -60,9 +60,9 @@ export async function run() {
             digits(Math.max(...runs[i].map(run => run.maxrssKb)) * 1024 / 1e6)]),
         bars: [
             [`≤ 3 CPU ms per MB: ${digits(top / mb)}`, top / mb <= 3],
-            ['≥ 4 × @datadog/pprof, ≥ 8 × go tool pprof: not measured, they are not among the tools of this run', null],
+            ['≥ 4 × @datadog/pprof, ≥ 8 × go tool pprof: they are not among the tools of this bench', null],
         ],
         notes: [`Medians of ${ROUNDS} interleaved rounds. Reading the bytes alone costs ${digits(cat / mb)} ms per MB, JSON.parse without Node's own start ${digits((parse - node) / mb)}. ` +
-            'A node of the file was generated, not captured.'],
+            'The file was generated, in the shape of V8\'s.'],
     };
 }

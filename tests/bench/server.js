@@ -3,7 +3,7 @@
 const crypto = require('crypto');
 const http = require('http');
 
-const ITEMS = 300;
+const ITEMS = 600;
 const text = JSON.stringify(Array.from({ length: ITEMS }, function (_, i) {
     return { id: i, name: 'item ' + (i * 7919 % ITEMS), price: i * 31 % 97, tags: ['a' + i % 5, 'b' + i % 11] };
 }));

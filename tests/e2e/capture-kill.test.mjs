@@ -64,7 +64,7 @@ test('kill -9 of the probe, in every phase', async t => {
     }
 });
 
-test('kill -9 of the agent, in every phase; the record is kept and the next capture works', async t => {
+test('kill -9 of the agent, in every phase: the new one finds the capture in its phase and can end it', async t => {
     const host = startHost(t);
     for (const [i, way] of holds.entries()) {
         const name = `app${i}`;
@@ -72,25 +72,38 @@ test('kill -9 of the agent, in every phase; the record is kept and the next capt
         const pid = await host.pid(name);
         const [agent] = await host.helperPids('proctor-agent');
         process.kill(agent, 'SIGKILL');
-        const result = await capture.finish(30000);
-        assert.equal(result.code, 1, result.stderr);
-        const record = await until('the record has an end', async () => {
-            const found = (await host.captures()).find(one => one.app === name);
-            return found && ['failed', 'partial', 'expired', 'cancelled'].includes(found.state) && found;
-        }, 30000);
-        // The supervisor may carry on without the agent, and then the capture ends by what holds it.
-        const names = { listen: ['NO_LISTEN'], upgrade: ['ETIMEDOUT'] }[way.hold] ?? [];
-        checkEnd({ code: 1, record }, ['AGENT_GONE', ...names], way.phase);
+        const { id } = await until('the record', async () =>
+            (await host.helperPids('proctor-agent'))[0] !== agent &&
+            (await host.captures()).find(record => record.app === name), 10000 * slow);
+        await host.proctor(['captures', 'cancel', id]);
+        const { code, record } = await capture.finish(30000);
+        assert.equal(code, 1);
+        assert.ok(['cancelled', 'failed'].includes(record.state), JSON.stringify(record));
+        assert.equal(record.phase, way.phase, JSON.stringify(record));
         assert.ok(isAlive(pid));
         assert.equal(await host.pid(name), pid);
         assert.deepEqual(await host.helperPids('proctor-probe'), [], 'no probe is left');
         await host.proctor(['delete', name], { expectCode: 0 });
     }
+});
+
+test('kill -9 of the agent while a real app is profiled: the capture is done', async t => {
+    const host = startHost(t);
     await host.startApps([{ name: 'real', script: appFile('cpu.js') }]);
     await host.waitLog('real', /listening/);
-    const { code, profile, stderr } = await host.capture('cpu', 'real');
-    assert.equal(code, 0, stderr);
-    assert.ok(cpuShare(profile, 'hotLoop') >= 0.6);
+    const pid = await host.pid('real');
+    for (const phase of ['open', 'running']) {
+        const capture = host.startCapture('cpu', 'real', { duration: '1s' });
+        await capture.waitPhase(phase);
+        const [agent] = await host.helperPids('proctor-agent');
+        process.kill(agent, 'SIGKILL');
+        const { code, record, profile, stderr } = await capture.finish(30000);
+        assert.equal(code, 0, stderr);
+        assert.equal(record.state, 'done');
+        assert.ok(cpuShare(profile, 'hotLoop') >= 0.6);
+        assert.equal(listeningPorts(pid).length, 1);
+        assert.equal(await host.pid('real'), pid);
+    }
 });
 
 test('kill -9 of the agent after the result is stored changes nothing', async t => {
@@ -106,23 +119,21 @@ test('kill -9 of the agent after the result is stored changes nothing', async t 
     assert.equal(again.bytes, record.bytes);
 });
 
-test('kill -9 of the probe and of the agent while a real app is profiled: its port is closed', async t => {
+test('kill -9 of the probe while a real app is profiled: its port is closed, and the next capture works', async t => {
     const host = startHost(t);
     await host.startApps([{ name: 'real', script: appFile('cpu.js') }]);
     await host.waitLog('real', /listening/);
     const pid = await host.pid('real');
-    for (const program of ['proctor-probe', 'proctor-agent']) {
-        const capture = host.startCapture('cpu', 'real', { duration: '60s' });
-        await capture.waitPhase('running');
-        const [victim] = await host.helperPids(program);
-        process.kill(victim, 'SIGKILL');
-        const { record } = await capture.finish(30000);
-        if (record)
-            assert.equal(record.phase, 'running');
-        await until('the inspector port is closed', () => listeningPorts(pid).length === 1, 15000 * slow);
-        assert.equal(await host.pid('real'), pid);
-        assert.equal(host.log('real', 'err'), '');
-    }
+    const capture = host.startCapture('cpu', 'real', { duration: '60s' });
+    await capture.waitPhase('running');
+    const [probe] = await host.helperPids('proctor-probe');
+    process.kill(probe, 'SIGKILL');
+    const { record } = await capture.finish(30000);
+    checkEnd({ code: 1, record }, ['PROBE_GONE'], 'running');
+    assert.equal(listeningPorts(pid).length, 1, 'the inspector port is closed');
+    assert.deepEqual(record.warnings ?? [], []);
+    assert.equal(await host.pid('real'), pid);
+    assert.equal(host.log('real', 'err'), '');
     assert.equal((await host.capture('cpu', 'real')).code, 0);
 });
 

@@ -1,0 +1,33 @@
+#include "supervisor/closer.h"
+
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "supervisor/probe.h"
+
+enum { CLOSER_MS = 5000 };
+
+static void on_phase(void *arg, const char *phase)
+{
+}
+
+static void on_done(void *arg, const json_t *end)
+{
+    log_debug("closer: %s", end ? json_get_string(end, "state", "?") : "the probe was killed");
+}
+
+void closer_start(struct supervisor *sup, pid_t pid, unsigned port, const char *path, int node_major)
+{
+    struct probe *probe;
+    AUTOJSON json_t *begin = json_object();
+    json_set_string(begin, "kind", "close");
+    json_set_int(begin, "pid", pid);
+    json_set_int(begin, "port", port);
+    json_set_string(begin, "path", path);
+    json_set_int(begin, "node_major", node_major);
+    json_set_bool(begin, "close", true);
+    int r = probe_start(sup, pid, begin, -1, on_phase, on_done, NULL, &probe);
+    if (r < 0)
+        log_err(r, "the inspector of process %d cannot be closed", (int)pid);
+    else
+        probe_limit(probe, CLOSER_MS);
+}
