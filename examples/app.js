@@ -50,12 +50,12 @@ const server = http.createServer(function (request, response) {
     response.end(body + '\n');
 });
 
-// One request at a time, a short rest after each: about half a core.
+// One request at a time, a short rest after each.
 function loadOnce(agent, paths, turn) {
     const url = { host: '127.0.0.1', port: server.address().port, path: paths[turn % paths.length], agent: agent };
     http.get(url, function (response) {
         response.resume();
-        response.on('end', function () { setTimeout(loadOnce, 10, agent, paths, turn + 1); });
+        response.on('end', function () { setTimeout(loadOnce, 25, agent, paths, turn + 1); });
     });
 }
 

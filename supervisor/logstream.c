@@ -162,7 +162,11 @@ static void report_dropped(struct logstream *s)
     char text[96];
     int len = snprintf(text, sizeof text, "[proctor: %lld bytes of output could not be written here]\n",
                        (long long)s->dropped);
-    if (write(s->file, text, (size_t)len) != len)
+    ssize_t n = write(s->file, text, (size_t)len);
+    /* No room for all of it: no half sentence stays. */
+    if (n > 0 && n != len && ftruncate(s->file, s->offset) == 0)
+        (void)lseek(s->file, s->offset, SEEK_SET);
+    if (n != len)
         return;
     s->offset += len;
     s->dropped = 0;
@@ -286,6 +290,9 @@ void logstream_tail(const struct logstream *s, int64_t from, struct buf *out)
 {
     char space[LIMIT_STDERR_TAIL];
     int64_t start = s->offset - (int64_t)sizeof space;
+    /* Shortened from outside since: nobody knows any more where it was. */
+    if (from > s->offset)
+        from = 0;
     if (start < from)
         start = from;
     ssize_t n = pread(s->file, space, (size_t)(s->offset - start), start);

@@ -77,9 +77,11 @@ static int read_list(struct policy *p, const json_t *root, const char *key, stru
 static int read_duration(struct policy *p, const json_t *root)
 {
     const json_t *value = json_object_get(root, "max_duration");
-    int64_t us = json_is_integer(value) ? json_integer_value(value) * 1000 : -1;
+    int64_t us = -1;
     if (!value)
         return 0;
+    if (json_is_integer(value) && json_integer_value(value) <= INT64_MAX / 1000)
+        us = json_integer_value(value) <= 0 ? -1 : json_integer_value(value) * 1000;
     if (json_is_string(value) && str_to_duration_us(json_string_value(value), 1000, &us) < 0)
         us = -1;
     if (us < 1000)
@@ -133,6 +135,7 @@ static void refresh(struct policy *p)
     bool exists = stat(p->path, &st) == 0;
     if (!exists && errno != ENOENT) {
         (void)broken(p, "%s", err_str(-errno));
+        p->loaded = false; /* read again as soon as it can be, changed or not */
         return;
     }
     bool same = p->loaded && exists == p->exists && p->size == st.st_size &&

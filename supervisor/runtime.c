@@ -70,6 +70,9 @@ bool runtime_read_version(const char *text, struct runtime_version *ret_version)
     int end = 0;
     if (sscanf(text, "v%3d.%4d.%4d%n", &v.major, &v.minor, &v.patch, &end) != 3)
         return false;
+    /* Digits only: sscanf() takes blanks and signs too. */
+    if (strspn(text + 1, "0123456789.") < (size_t)end - 1)
+        return false;
     if (text[end] != '\n' && text[end] != '\0' && text[end] != '-')
         return false;
     *ret_version = v;
@@ -277,10 +280,11 @@ static void on_exited(uv_poll_t *poll, int status, int events)
 
 static void answer(struct question *q)
 {
-    struct waiter *w;
     if (!q->runtime)
         return;
-    LIST_EACH(w, &q->runtime->waiters) {
+    /* One after the other from the front: a callback may forget others. */
+    while (!list_empty(&q->runtime->waiters)) {
+        struct waiter *w = q->runtime->waiters.next->owner;
         list_remove(&w->link);
         w->done(w->arg, &q->runtime->version);
         free(w);

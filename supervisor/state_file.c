@@ -144,7 +144,7 @@ static void load_instances(struct supervisor *sup, struct app *app, const json_t
         int64_t number = json_get_int(item, "instance", -1);
         int64_t pm_id = json_get_int(item, "pm_id", sup->next_pm_id);
         if (number < 0 || number >= LIMIT_INSTANCES || app_instance(app, (unsigned)number) || pm_id < 0 ||
-            pm_id > INT32_MAX)
+            pm_id >= INT32_MAX)
             continue;
         struct instance *in = instance_new(app, (unsigned)number, (int)pm_id);
         in->wanted = json_get_bool(item, "wanted", false);

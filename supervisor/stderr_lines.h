@@ -15,7 +15,7 @@ enum inspector_line {
     INSPECTOR_ATTACHED,  /* Debugger attached. */
     INSPECTOR_ENDING,    /* Debugger ending on ws://… */
     INSPECTOR_WAITING,   /* Waiting for the debugger to disconnect... */
-    INSPECTOR_HELP,      /* For help, see: … (follows LISTENING) */
+    INSPECTOR_HELP,      /* For help, see: … (follows LISTENING, from 14 on ENDING too) */
 };
 
 enum {
@@ -30,7 +30,7 @@ typedef void (*stderr_seen_cb)(void *arg, enum inspector_line kind, unsigned por
 
 struct stderr_lines {
     bool mid_line;            /* bytes of an unfinished line were passed on already */
-    unsigned help_due;        /* LISTENING lines whose HELP has not come */
+    unsigned help_due;        /* LISTENING and ENDING lines whose HELP has not come */
     unsigned attach_expected; /* clients of ours whose ATTACHED has not come; the owner counts up */
     unsigned attached;        /* ATTACHED lines cut; the owner sets it back to 0 */
     /* Hashes of the paths that were confirmed: ENDING must name one, and LISTENING again needs no second look. */

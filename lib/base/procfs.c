@@ -69,24 +69,24 @@ int procfs_stat(pid_t pid, struct proc_stat *ret_stat)
 /* The text after "Name:\t" in /proc/PID/status, cut at the buffer's end. */
 static int read_status(pid_t pid, const char *name, char *ret_value, size_t size)
 {
-    char text[4096];
-    AUTOCLOSE int fd = open_proc(pid, "status", O_RDONLY);
+    int fd = open_proc(pid, "status", O_RDONLY);
     if (fd < 0)
         return fd;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    if (n < 0)
-        return -errno;
-    text[n] = '\0';
-    char *line = text;
-    size_t len = strlen(name);
-    while (line && !(strncmp(line, name, len) == 0 && line[len] == ':')) {
-        line = strchr(line, '\n');
-        line = line ? line + 1 : NULL;
+    AUTOFCLOSE FILE *f = fdopen(fd, "r");
+    if (!f) {
+        (void)close(fd);
+        return -ENOMEM;
     }
-    if (!line)
-        return -ENODATA;
-    (void)snprintf(ret_value, size, "%.*s", (int)strcspn(line + len + 1, "\n"), line + len + 1);
-    return 0;
+    /* The line of groups may be far longer than this; its pieces are numbers, which no name looks like. */
+    char line[512];
+    size_t len = strlen(name);
+    while (fgets(line, sizeof line, f)) {
+        if (strncmp(line, name, len) != 0 || line[len] != ':')
+            continue;
+        (void)snprintf(ret_value, size, "%.*s", (int)strcspn(line + len + 1, "\n"), line + len + 1);
+        return 0;
+    }
+    return ferror(f) ? -errno : -ENODATA;
 }
 
 int procfs_catches(pid_t pid, int sig)

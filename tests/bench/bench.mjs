@@ -13,7 +13,8 @@ const [out, word = ''] = process.argv.slice(2);
 function table(head, lines) {
     const cells = [head, ...lines].map(line => line.map(String));
     const widths = head.map((_, i) => Math.max(...cells.map(line => [...line[i]].length), 3));
-    const text = line => `| ${line.map((cell, i) => cell + ' '.repeat(widths[i] - [...cell].length)).join(' | ')} |`;
+    const pad = (cell, i) => cell + ' '.repeat(widths[i] - [...cell].length);
+    const text = line => `| ${line.map(pad).join(' | ')} |`;
     const [first, ...rest] = cells.map(text);
     return [first, `|${widths.map(width => '-'.repeat(width + 2)).join('|')}|`, ...rest].join('\n');
 }

@@ -1,5 +1,5 @@
-/* lines -- an app that logs: writes COUNT numbered lines of 100 bytes, one write(2) each, and exits at once.
- * Usage: lines COUNT */
+/* lines -- an app that logs: writes COUNT numbered lines of 100 bytes, one write(2) each, and exits
+ * at once. Usage: lines COUNT */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -23,11 +23,13 @@ export async function closeAll() {
 
 export const onClose = closer => closers.push(closer);
 
-// Kills synchronously what still runs when this process is stopped before closeAll(); it is called with its pids.
-export function killAtExit(pids) {
+// When this process is stopped before closeAll(): kills what still runs of pids() and removes the folder.
+export function killAtExit(pids, folder) {
     const kill = () => {
         for (const pid of pids().filter(isAlive))
             process.kill(pid, 'SIGKILL');
+        if (folder)
+            fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     };
     process.on('exit', kill);
     onClose(() => { process.off('exit', kill); });
@@ -97,7 +99,7 @@ class Pm2 {
             PM2_DISABLE_VERSION_CHECK: '1',
             PM2_NO_INTERACTION: 'true',
         };
-        killAtExit(() => this.leftovers());
+        killAtExit(() => this.leftovers(), this.folder);
         onClose(() => this.close());
     }
 

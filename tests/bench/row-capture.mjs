@@ -1,10 +1,10 @@
 // What a running CPU profile costs an app under load: rounds with and without, in turn.
 import http from 'node:http';
-import { median, medianUpperBound, digits, sorted } from './stats.mjs';
+import { median, medianUpperBound, digits, spread } from './stats.mjs';
 import { benchFile, cpuUs } from './measure.mjs';
 import { newProctor } from './peers.mjs';
 
-const ROUNDS = 20, REQUESTS = 4000, CONNECTIONS = 4;
+const ROUNDS = 20, REQUESTS = 2500, CONNECTIONS = 4;
 const INTERVAL = '10ms';
 
 export const title = 'A CPU capture at 100 Hz under load';
@@ -80,8 +80,7 @@ function summary({ off, on, records, fixed }) {
     const ratios = on.map((cost, i) => cost / off[i]);
     const nothing = off.slice(1).flatMap((cost, i) => (i % 2 ? [cost / off[i]] : []));
     const bound = medianUpperBound(ratios);
-    const pauses = sorted(records.map(record => record.start_pause_us / 1000));
-    const spread = values => `${digits(sorted(values)[0])} … ${digits(sorted(values).at(-1))}`;
+    const pauses = records.map(record => record.start_pause_us / 1000);
     return {
         head: ['', 'value', 'least … most'],
         lines: [
@@ -89,12 +88,16 @@ function summary({ off, on, records, fixed }) {
             ['CPU ms per request, capture running (absolute)', digits(median(on) / 1000), spread(on.map(us => us / 1000))],
             [`ratio on/off, median of ${ratios.length} pairs`, digits(median(ratios)), spread(ratios)],
             ['upper 95 % bound of that median', digits(bound), ''],
-            [`ratio off/off of neighbours, median of ${nothing.length}: what the method itself shows`, digits(median(nothing)), spread(nothing)],
+            [`ratio off/off of neighbours, median of ${nothing.length}: what the method itself shows`,
+                digits(median(nothing)), spread(nothing)],
             ['start pause in the records, ms (absolute)', digits(median(pauses)), spread(pauses)],
             ['CPU ms of a whole capture of 300 ms in the app at rest (absolute)', digits(fixed), ''],
         ],
         bars: [[`upper 95 % bound ≤ 1.05: ${digits(bound)}`, bound <= 1.05]],
-        notes: [`${REQUESTS} requests per round over ${CONNECTIONS} kept connections; the round with a capture begins when its phase is "running".`,
-            'CPU by the process clock (the sum in /proc/PID/stat, but not in steps of 10 ms). The bound is an order statistic: no distribution is assumed.'],
+        notes: [
+            `${REQUESTS} requests per round over ${CONNECTIONS} kept connections; a round with a capture begins when its phase is "running".`,
+            'CPU by the process clock (the sum in /proc/PID/stat, but not in steps of 10 ms).',
+            'The bound is an order statistic: no distribution is assumed.',
+        ],
     };
 }

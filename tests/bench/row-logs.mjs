@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { median, digits, ratio } from './stats.mjs';
+import { median, digits, ratio, spread } from './stats.mjs';
 import { benchFile, cpuUs, shell, takeRuns, tool } from './measure.mjs';
 import { newPeers, pm2Missing, temporaryFolder } from './peers.mjs';
 
@@ -71,9 +71,9 @@ async function floodCat(folder) {
 }
 
 async function floods(peers, folder) {
-    const runs = new Map([['`lines | cat > file`', []], ...peers.map(peer => [peer.name, []])]);
+    const runs = new Map([['`cat > file`', []], ...peers.map(peer => [peer.name, []])]);
     for (let round = 0; round < FLOOD_ROUNDS; round++) {
-        runs.get('`lines | cat > file`').push(await floodCat(folder));
+        runs.get('`cat > file`').push(await floodCat(folder));
         for (const peer of peers)
             runs.get(peer.name).push(await flood(peer, round));
     }
@@ -119,7 +119,8 @@ async function bursts(peers, folder) {
             const counts = [];
             for (let round = 0; round < BURST_RUNS; round++)
                 counts.push(await once(round));
-            rows.push({ what: kind.what, by, lost: counts.map(count => count.lost), thrown: median(counts.map(count => count.thrown)) });
+            const thrown = median(counts.map(count => count.thrown));
+            rows.push({ what: kind.what, by, lost: counts.map(count => count.lost), thrown });
         }
     }
     return rows;
@@ -141,9 +142,13 @@ function summary(runs, lost) {
     const missing = runs.get('proctor').reduce((sum, run) => sum + run.missing / LINE, 0);
     const lostOurs = lost.filter(row => row.by === 'proctor').flatMap(row => row.lost).reduce((a, b) => a + b, missing);
     return {
-        head: [`lines of ${LINE} bytes, a write each`, 'million lines', 'CPU s per GB', 'to `cat`', 'MB/s (absolute)', 'bytes missing, per round'],
-        lines: [...runs].map(([what, list]) => [what, list[0].gigabytes * 1000 / LINE, digits(perGb.get(what)), ratio(perGb.get(what) / floor),
-            digits(median(list.map(run => run.gigabytes * 1000 / run.wall))), list.map(run => run.missing).join(' ')]),
+        head: [`lines of ${LINE} bytes, a write each`, 'million lines', 'CPU s per GB', 'least … most', 'to `cat`', 'MB/s (absolute)',
+            'bytes missing, per round'],
+        lines: [...runs].map(([what, list]) => [
+            what, list[0].gigabytes * 1000 / LINE, digits(perGb.get(what)), spread(list.map(run => run.cpu / run.gigabytes)),
+            ratio(perGb.get(what) / floor),
+            digits(median(list.map(run => run.gigabytes * 1000 / run.wall))), list.map(run => run.missing).join(' '),
+        ]),
         more: {
             head: [`${BURST_LINES.toLocaleString('en-US')} lines, then exit`, 'read by', 'lines lost, per run', 'thrown away by Node itself, median'],
             lines: lost.map(row => [row.what, row.by, row.lost.join(' '), row.thrown]),
@@ -152,8 +157,12 @@ function summary(runs, lost) {
             [`0 lines lost at exit: ${lostOurs}`, lostOurs === 0],
             [`≤ 1 CPU s per GB: ${digits(ours)}`, ours <= 1],
         ],
-        notes: [pm2Missing, `Medians of ${FLOOD_ROUNDS} interleaved rounds; CPU of the process that the bytes go through (proctord, PM2's daemon, cat).`,
+        notes: [
+            pm2Missing,
+            `Medians of ${FLOOD_ROUNDS} interleaved rounds; CPU of the process that the bytes go through (proctord, PM2's daemon, cat).`,
             'MB/s counts from the command to the last byte in the file, so it holds the start of the app as well.',
-            'Lost: what the app had written to its pipe and is not in the file. Node keeps what a full pipe does not take and drops it at process.exit(); that is counted apart.'],
+            'Lost: what the app had written to its pipe and is not in the file.',
+            'Node keeps what a full pipe does not take and drops it at process.exit(); that is counted apart.',
+        ],
     };
 }

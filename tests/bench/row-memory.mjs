@@ -86,9 +86,10 @@ export async function run() {
         head: ['private dirty, MB', '1 app', '10 apps', '50 apps', 'KB per app, 1 → 50', 'KB per app, 10 → 50', 'RSS at 50 apps, MB'],
         lines,
         more: {
-            head: [`a small Node app, median of ${COPIES}`, 'RSS, MB', 'more than alone', 'private dirty, MB', 'more than alone', 'CPU ms per second of idling'],
-            lines: weights.map(([what, w]) => [what, digits(w.rss / MB), digits((w.rss - bare.rss) / MB), digits(w.dirty / MB),
-                digits((w.dirty - bare.dirty) / MB), digits(w.idleMs)]),
+            head: [`a small Node app, median of ${COPIES}`, 'RSS, MB', 'more than alone', 'private dirty, MB', 'more than alone',
+                'CPU ms per second of idling'],
+            lines: weights.map(([what, w]) => [what, digits(w.rss / MB), digits((w.rss - bare.rss) / MB),
+                digits(w.dirty / MB), digits((w.dirty - bare.dirty) / MB), digits(w.idleMs)]),
         },
         bars: [
             [`50 apps ≤ 8 MB private dirty: ${digits(fifty / MB)} (there is no keeper yet)`, fifty <= 8 * MB],

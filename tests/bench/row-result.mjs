@@ -39,9 +39,13 @@ export async function run() {
     const worst = Math.max(...Object.values(seen).map(more));
     return {
         head: ['', 'RSS before, MB', 'largest RSS (VmHWM), MB', 'more', 'CPU ms per MB'],
-        lines: Object.entries(seen).map(([program, one]) => [program, digits(one.before / MB), digits(one.peak / MB), digits(more(one)),
-            digits(one.cpu / 1000 / (expected / MB))]),
-        bars: [[`≤ 16 MB more in each: ${digits(worst)} (probe and agent; there is no console yet, and no snapshot kind)`, worst <= 16 && bytes === expected]],
-        notes: [`${digits(bytes / MB)} of ${digits(expected / MB)} MB arrived. The inspector is the tests' own, because none of Node's makes so large a result at will.`],
+        lines: Object.entries(seen).map(([program, one]) => [program, digits(one.before / MB), digits(one.peak / MB),
+            digits(more(one)), digits(one.cpu / 1000 / (expected / MB))]),
+        bars: [[`≤ 16 MB more in each: ${digits(worst)} (probe and agent; no snapshot kind and no console yet)`,
+            worst <= 16 && bytes === expected]],
+        notes: [
+            `${digits(bytes / MB)} of ${digits(expected / MB)} MB arrived.`,
+            "The inspector is the tests' own, because none of Node's makes so large a result at will.",
+        ],
     };
 }

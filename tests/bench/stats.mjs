@@ -33,4 +33,7 @@ export function digits(value) {
     return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
+// The least and the most of the values.
+export const spread = values => `${digits(sorted(values)[0])} … ${digits(sorted(values).at(-1))}`;
+
 export const ratio = value => (Number.isFinite(value) ? `${digits(value)} ×` : '-');

@@ -2,14 +2,15 @@
  *
  *   timed [-o FILE] ROUNDS EVERY COMMAND... [-- EVERY COMMAND...]...
  *
- * Runs the commands in turn, ROUNDS times; one with EVERY n only in each n-th round.  Prints a line per run: number of
- * the command, wall clock in microseconds, user and system time in microseconds, largest resident set in KB (at least
- * our own, which a child begins with).  Standard output of the commands goes to FILE (/dev/null).  A command that
- * fails ends everything.
+ * Runs the commands in turn, ROUNDS times; one with EVERY n only in each n-th round.  Prints a line
+ * per run: number of the command, wall clock in microseconds, user and system time in microseconds,
+ * largest resident set in KB (at least our own, which a child begins with).  Standard output of the
+ * commands goes to FILE (/dev/null).  A command that fails ends everything.
  *
  *   timed -c PID...
  *
- * Prints the CPU time of running processes in microseconds, that of their ended threads included. */
+ * Prints the CPU time of running processes in microseconds, that of their ended threads included.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -46,7 +47,8 @@ static int64_t now_us(void)
 
 static int64_t cpu_us(const struct rusage *u)
 {
-    return (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * INT64_C(1000000) + u->ru_utime.tv_usec + u->ru_stime.tv_usec;
+    return (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * INT64_C(1000000) + u->ru_utime.tv_usec +
+           u->ru_stime.tv_usec;
 }
 
 static int run_command(int number, char **argv, const posix_spawn_file_actions_t *actions)
@@ -65,7 +67,8 @@ static int run_command(int number, char **argv, const posix_spawn_file_actions_t
         fprintf(stderr, "timed: %s ended with status %#x\n", argv[0], (unsigned)status);
         return 1;
     }
-    printf("%d %lld %lld %ld\n", number, (long long)wall, (long long)cpu_us(&usage), usage.ru_maxrss);
+    printf("%d %lld %lld %ld\n", number, (long long)wall, (long long)cpu_us(&usage),
+           usage.ru_maxrss);
     return 0;
 }
 
@@ -73,7 +76,8 @@ static int run_rounds(long rounds, const struct command *commands, int count, co
 {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output, O_WRONLY | O_CREAT | O_TRUNC,
+                                     0600);
     int r = 0;
     for (long round = 0; round < rounds && r == 0; round++)
         for (int i = 0; i < count && r == 0; i++)
@@ -130,7 +134,9 @@ int main(int argc, char **argv)
     long rounds = *args ? strtol(*args++, NULL, 10) : 0;
     int count = read_commands(args, commands);
     if (rounds < 1 || count < 1) {
-        fputs("usage: timed [-o FILE] ROUNDS EVERY COMMAND... [-- EVERY COMMAND...]... | timed -c PID...\n", stderr);
+        fputs("usage: timed [-o FILE] ROUNDS EVERY COMMAND... [-- EVERY COMMAND...]... | timed -c "
+              "PID...\n",
+              stderr);
         return 2;
     }
     return run_rounds(rounds, commands, count, output);

@@ -25,14 +25,14 @@ function checkRecord(record, node, app) {
     assert.equal(record.error ?? null, null);
 }
 
-// What `node --cpu-prof` says about the same app: the share of its hot function.
+// What `node --cpu-prof` says about the same app: the share of its hot function once it has started.
 async function cpuProfShare(node, host) {
     const folder = path.join(host.work, `cpu-prof-${node.major}`);
     const child = spawn(node.path, ['--cpu-prof', '--cpu-prof-interval', '1000', '--cpu-prof-dir', folder, appFile('cpu.js')], {
-        env: { PATH: process.env.PATH, EXIT_MS: '1500', PROCTOR_HOME: host.home }, stdio: 'ignore',
+        env: { PATH: process.env.PATH, EXIT_MS: '2500', PROCTOR_HOME: host.home }, stdio: 'ignore',
     });
     await once(child, 'exit');
-    return cpuShare(loadProfile(path.join(folder, fs.readdirSync(folder)[0])), 'hotLoop');
+    return cpuShare(loadProfile(path.join(folder, fs.readdirSync(folder)[0])), 'hotLoop', 1000000);
 }
 
 test('a hot function has its share, on every Node, by FORCE_INSPECTOR with reload --update-env', async t => {
@@ -172,7 +172,7 @@ test('Ctrl-C stops a capture and keeps it, a second one cancels it', async t => 
     await host.startApps([{ name: 'app', script: appFile('cpu.js') }]);
     await host.waitLog('app', /listening/);
     const kept = host.startCapture('cpu', 'app', { duration: '60s' });
-    await kept.waitPhase('running');
+    await kept.gather();
     kept.interrupt();
     const one = await kept.finish();
     assert.equal(one.code, 0, one.stderr);
@@ -196,7 +196,7 @@ test('a capture without a duration runs until it is stopped, and can be stopped 
     const running = async () => (await host.captures()).find(record => record.phase === 'running');
 
     const first = host.startCapture('cpu', 'app', { duration: null });
-    await first.waitPhase('running');
+    await first.gather();
     await host.proctor(['captures', 'stop', (await running()).id], { expectCode: 0 });
     const stopped = await first.finish();
     assert.equal(stopped.code, 0, stopped.stderr);

@@ -25,7 +25,7 @@ async function exitOnce(host, node, way) {
     await host.waitLog(node.app, /ready\n$/);
     const pid = await host.pid(node.app);
     const capture = host.startCapture('cpu', node.app, { duration: '60s', args: ['--interval', '1ms'] });
-    await capture.waitPhase('running');
+    await capture.gather(300);
     const began = Date.now();
     process.kill(pid, way.signal);
     await until(`Node ${node.major} has ended by ${way.title}`, () => !isAlive(pid), HANG_MS);

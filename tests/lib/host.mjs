@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isAlive, listeningPorts, pidsOfFolder, processInfo, processTree, until } from './proc.mjs';
 
@@ -172,7 +173,8 @@ export class Host {
         return this.startCapture(kind, target, options).finish();
     }
 
-    // Starts a capture.  waitPhase(word) waits for a phase; interrupt() is Ctrl-C; finish() waits for the end.
+    // Starts a capture.  waitPhase(word) waits for a phase, gather() for some samples; interrupt() is
+    // Ctrl-C; finish() waits for the end.
     startCapture(kind, target, { duration = '1s', args = [], out, env } = {}) {
         const file = out ?? path.join(this.work, `${target}-${kind}-${this.nextFile = (this.nextFile ?? 0) + 1}.json`);
         const run = this.spawnProctor(['profile', kind, target, ...(duration ? ['-d', duration] : []), '-o', file,
@@ -185,6 +187,11 @@ export class Host {
             assert.ok(!ended, `the capture ended before the phase "${word}":\n${run.stdout}${run.stderr}`);
             return false;
         }, 20000 * slow);
+        // Lets it gather samples for a while.
+        const gather = async (ms = 400) => {
+            await waitPhase('running');
+            await delay(ms);
+        };
         const finish = async (limit = 60000) => {
             const timer = setTimeout(() => { run.timedOut = true; run.child.kill('SIGKILL'); }, limit * slow);
             const { code, stdout, stderr } = await run.ended;
@@ -197,7 +204,7 @@ export class Host {
             const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null;
             return { code, record, file, stdout, stderr, profile: text === null ? null : JSON.parse(text) };
         };
-        return { run, file, waitPhase, finish, interrupt: () => run.child.kill('SIGINT') };
+        return { run, file, waitPhase, gather, finish, interrupt: () => run.child.kill('SIGINT') };
     }
 
     // All records, as `proctor captures --json` tells them; [] while the agent is away.

@@ -15,21 +15,25 @@ export function checkCpuProfile(profile) {
     return profile;
 }
 
-// Microseconds per function name, self time only: a sample lasts until the next one.
-export function selfTimes(profile) {
+// Microseconds per function name, self time only: a sample lasts until the next one.  Samples before fromUs (counted
+// from the first one) are left out.
+export function selfTimes(profile, fromUs = 0) {
     const names = new Map(profile.nodes.map(node => [node.id, node.callFrame.functionName || '(anonymous)']));
     const self = new Map();
-    profile.samples.forEach((id, i) => {
-        const last = i + 1 === profile.samples.length;
-        const us = last ? 0 : profile.timeDeltas[i + 1];
-        self.set(names.get(id), (self.get(names.get(id)) ?? 0) + us);
-    });
+    let at = 0;
+    for (let i = 0; i + 1 < profile.samples.length; i++) {
+        const us = profile.timeDeltas[i + 1];
+        const name = names.get(profile.samples[i]);
+        if (at >= fromUs)
+            self.set(name, (self.get(name) ?? 0) + us);
+        at += us;
+    }
     return self;
 }
 
 // The share of a function in the time in which JS ran: self / (all - idle - program).
-export function cpuShare(profile, name) {
-    const self = selfTimes(checkCpuProfile(profile));
+export function cpuShare(profile, name, fromUs = 0) {
+    const self = selfTimes(checkCpuProfile(profile), fromUs);
     let all = 0;
     for (const [function_, us] of self)
         if (function_ !== '(idle)' && function_ !== '(program)')

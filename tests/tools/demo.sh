@@ -46,8 +46,11 @@ say() {
 rm -rf "$out"
 mkdir -p "$out"
 
-say proctor start examples/ecosystem.json
-"$proctor" start "$root/examples/ecosystem.json"
+# Paths in the file are meant from the folder in which one stands.
+cd "$root/examples"
+say proctor start ecosystem.json
+"$proctor" start ecosystem.json
+cd "$root"
 
 say proctor list
 "$proctor" list

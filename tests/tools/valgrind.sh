@@ -1,5 +1,10 @@
 #!/usr/bin/env bash
-# Runs the unit tests given under valgrind, then one CPU and one heap capture with every program of ours under it.
+# Runs the unit tests given under valgrind, then one CPU and one heap capture with our programs under it.
+#
+# Not under it: proctord, and the unit test of lib/base/spawn.  valgrind 3.19 (Debian 12) has no pidfd_open and no
+# pidfd_send_signal, and makes a fork of clone(CLONE_VM | CLONE_VFORK), so that a child cannot write into our memory.
+# ASan and UBSan see both in `make asan`.
+#
 # Usage: valgrind.sh UNIT-PROGRAMS...   Environment: PROCTOR_BUILD, PROCTOR_NODES as for e2e.sh.
 set -euo pipefail
 
@@ -12,6 +17,10 @@ suppressions=$root/tests/tools/valgrind.supp
 failed=0
 
 for unit in "$@"; do
+    if [ "${unit##*/}" = base_spawn ]; then
+        echo "valgrind: ${unit##*/} is left out"
+        continue
+    fi
     if output=$(timeout 300 valgrind "${options[@]}" "$unit" 2>&1); then
         echo "valgrind: ${unit##*/} is clean"
     else
@@ -29,6 +38,10 @@ mkdir "$work/bin" "$work/logs"
 for program in "$build"/proctor "$build"/proctor?*; do
     [ -f "$program" ] && [ -x "$program" ] || continue
     name=${program##*/}
+    if [ "$name" = proctord ]; then
+        cp "$program" "$work/bin/"
+        continue
+    fi
     cp "$program" "$work/bin/$name.real"
     cat >"$work/bin/$name" <<SCRIPT
 #!/bin/sh
@@ -69,7 +82,8 @@ step profile heap grows -d 2s -o "$work/grows.heapprofile"
 step top "$work/hot.cpuprofile"
 step restart hot
 step captures
-step kill
+# `kill` watches the supervisor through a pidfd.
+"$work/bin/proctor.real" kill >/dev/null
 
 # Leaks are told at exit, so the daemons have to be gone before their logs are read.
 # (Not exported any more, else grep would find itself.)

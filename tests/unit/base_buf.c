@@ -126,7 +126,8 @@ static void writes_json_strings(void **state)
     assert_json("plain", "\"plain\"");
     assert_json("a\"b\\c\nd\re\tf", "\"a\\\"b\\\\c\\nd\\re\\tf\"");
     assert_json("\x01\x1f\x7f", "\"\\u0001\\u001f\x7f\"");
-    assert_json("h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\"h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
+    assert_json("h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+                "\"h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
     /* Not UTF-8: a stray byte, an overlong slash, a surrogate, a character that is cut off. */
     assert_json("\xff.\xc0\xaf.\xed\xa0\x80.\xe2\x82", "\"?.\?\?.\?\?\?.\?\?\"");
 }

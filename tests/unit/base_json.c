@@ -22,8 +22,17 @@ static void parses_one_object_and_nothing_else(void **state)
     AUTOJSON json_t *j = parse(" {\"a\": [1, {\"b\": null}]} ");
     assert_non_null(j);
     assert_text(j, "{\"a\":[1,{\"b\":null}]}");
-    static const char *const wrong[] = {"",  "[]", "1", "null", "\"x\"",   "{",         "{}x",
-                                        "{} {}", "{\"a\":1,\"a\":2}", "{\"a\":\"\xff\"}", "{'a':1}"};
+    static const char *const wrong[] = {"",
+                                        "[]",
+                                        "1",
+                                        "null",
+                                        "\"x\"",
+                                        "{",
+                                        "{}x",
+                                        "{} {}",
+                                        "{\"a\":1,\"a\":2}",
+                                        "{\"a\":\"\xff\"}",
+                                        "{'a':1}"};
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
         assert_null(parse(wrong[i]));
     assert_null(json_object_parse("{}\0", 3));
@@ -59,10 +68,13 @@ static void sets_members(void **state)
     AUTOJSON json_t *j = json_object();
     json_set_string(j, "s", "h\xc3\xa9");
     json_set_string(j, "nothing", NULL);
-    json_set_string(j, "bytes", "a\xff" "b");
+    json_set_string(j, "bytes",
+                    "a\xff"
+                    "b");
     json_set_int(j, "i", INT64_MIN);
     json_set_bool(j, "b", false);
-    assert_text(j, "{\"s\":\"h\xc3\xa9\",\"bytes\":\"a?b\",\"i\":-9223372036854775808,\"b\":false}");
+    assert_text(j,
+                "{\"s\":\"h\xc3\xa9\",\"bytes\":\"a?b\",\"i\":-9223372036854775808,\"b\":false}");
 }
 
 static void refuses_to_write_past_the_limit_and_changes_nothing(void **state)

@@ -13,7 +13,7 @@ static const char *names(const struct list *head)
     const struct item *item;
     size_t n = 0;
     LIST_EACH(item, head)
-        text[n++] = item->name;
+    text[n++] = item->name;
     text[n] = '\0';
     return text;
 }
@@ -60,14 +60,16 @@ static void the_body_may_remove_and_free_its_element(void **state)
         list_add(&head, &item->link, item);
     }
     struct item *item;
-    LIST_EACH(item, &head) {
+    LIST_EACH(item, &head)
+    {
         if (item->name % 2)
             continue;
         list_remove(&item->link);
         free(item);
     }
     assert_string_equal(names(&head), "ace");
-    LIST_EACH(item, &head) {
+    LIST_EACH(item, &head)
+    {
         list_remove(&item->link);
         free(item);
     }

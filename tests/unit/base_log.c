@@ -79,8 +79,9 @@ static void a_line_has_time_program_level_module_and_error(void **state)
     AUTOFREE char *text = shown();
     int year, pid;
     char level[8], module[8], rest[80];
-    assert_int_equal(sscanf(text, "%d-%*2d-%*2dT%*2d:%*2d:%*2d.%*3dZ tester[%d] %7s %7[^:]: %79[^\n]", &year,
-                            &pid, level, module, rest),
+    assert_int_equal(sscanf(text,
+                            "%d-%*2d-%*2dT%*2d:%*2d:%*2d.%*3dZ tester[%d] %7s %7[^:]: %79[^\n]",
+                            &year, &pid, level, module, rest),
                      5);
     assert_in_range(year, 2020, 2200);
     assert_int_equal(pid, getpid());
@@ -99,7 +100,8 @@ static void a_line_that_is_too_long_says_so(void **state)
     redirect();
     log_write(LOG_LEVEL_ERROR, "a.c", ERR_TOO_BIG, "%s", huge);
     AUTOFREE char *text = shown();
-    assert_non_null(strstr(text, "(a log line that was too long): larger than the limit set for it\n"));
+    assert_non_null(
+        strstr(text, "(a log line that was too long): larger than the limit set for it\n"));
 }
 
 int main(void)
@@ -110,7 +112,8 @@ int main(void)
         cmocka_unit_test(what_it_does_not_know_is_ignored),
         cmocka_unit_test_setup_teardown(a_line_has_time_program_level_module_and_error, make_folder,
                                         remove_folder),
-        cmocka_unit_test_setup_teardown(a_line_that_is_too_long_says_so, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_line_that_is_too_long_says_so, make_folder,
+                                        remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,8 @@ static void a_tilde_is_the_home_folder(void **state)
 
 static void links_stay_as_written(void **state)
 {
-    AUTOFREE char *real = in_folder("real"), *link = in_folder("link"), *file = in_folder("real/file");
+    AUTOFREE char *real = in_folder("real"), *link = in_folder("link"),
+                  *file = in_folder("real/file");
     assert_int_equal(mkdir(real, 0700), 0);
     assert_int_equal(symlink("real", link), 0);
     put_file(file, "x");
@@ -88,7 +89,8 @@ static void links_stay_as_written(void **state)
 
 static void finds_programs(void **state)
 {
-    AUTOFREE char *bin = in_folder("bin"), *tool = in_folder("bin/tool"), *text = in_folder("bin/text");
+    AUTOFREE char *bin = in_folder("bin"), *tool = in_folder("bin/tool"),
+                  *text = in_folder("bin/text");
     assert_int_equal(mkdir(bin, 0700), 0);
     put_file(tool, "#!/bin/sh\n");
     put_file(text, "no program\n");
@@ -163,7 +165,8 @@ static void writes_files_whole(void **state)
 
 static void a_failed_write_leaves_the_old_content(void **state)
 {
-    AUTOFREE char *path = in_folder("file"), *temp = in_folder("file.tmp"), *deep = in_folder("x/file");
+    AUTOFREE char *path = in_folder("file"), *temp = in_folder("file.tmp"),
+                  *deep = in_folder("x/file");
     put_file(path, "old");
     assert_int_equal(path_write_atomic(deep, "new", 3, 0600), -ENOENT);
     /* The temporary file cannot be made, nor be a link that leads elsewhere. */

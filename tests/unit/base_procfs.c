@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -18,7 +19,8 @@ static int listen_on(int family, unsigned *ret_port)
     struct sockaddr *address = family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
     socklen_t len = family == AF_INET ? sizeof v4 : sizeof v6;
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, address, len) < 0 || listen(fd, 5) < 0 || getsockname(fd, address, &len) < 0) {
+    if (fd < 0 || bind(fd, address, len) < 0 || listen(fd, 5) < 0 ||
+        getsockname(fd, address, &len) < 0) {
         if (fd >= 0)
             (void)close(fd);
         return -1;
@@ -65,10 +67,10 @@ static void finds_its_own_listening_port(void **state)
         if (fd < 0)
             continue;
         assert_int_equal(procfs_listens(getpid(), port), 1);
-        assert_true(procfs_group_listens(getpgrp(), port));
+        assert_int_equal(procfs_group_listener(getpgrp(), port), getpid());
         (void)close(fd);
         assert_int_equal(procfs_listens(getpid(), port), 0);
-        assert_false(procfs_group_listens(getpgrp(), port));
+        assert_int_equal(procfs_group_listener(getpgrp(), port), 0);
     }
 }
 
@@ -76,7 +78,8 @@ static void a_connection_is_no_listening_port(void **state)
 {
     unsigned port;
     int listener = listen_on(AF_INET, &port);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                              .sin_port = htons((uint16_t)port)};
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(client, (struct sockaddr *)&to, sizeof to), 0);
@@ -94,11 +97,11 @@ static void the_port_of_another_process_is_not_ours(void **state)
     pid_t child = start_listener(&port);
     assert_int_equal(procfs_listens(child, port), 1);
     assert_int_equal(procfs_listens(getpid(), port), 0);
-    assert_true(procfs_group_listens(child, port));
-    assert_false(procfs_group_listens(getpgrp(), port));
+    assert_int_equal(procfs_group_listener(child, port), child);
+    assert_int_equal(procfs_group_listener(getpgrp(), port), 0);
     stop(child);
     assert_true(procfs_listens(child, port) <= 0);
-    assert_false(procfs_group_listens(child, port));
+    assert_int_equal(procfs_group_listener(child, port), 0);
 }
 
 static void on_signal(int sig)
@@ -117,6 +120,32 @@ static void knows_which_signals_have_a_handler(void **state)
         (void)signal(signals[i], SIG_DFL);
         assert_int_equal(procfs_catches(getpid(), signals[i]), 0);
     }
+}
+
+static void a_user_of_many_groups_hides_nothing(void **state)
+{
+    static gid_t groups[3000];
+    int fds[2];
+    char byte;
+    if (getuid() != 0)
+        skip(); /* only root may give groups */
+    for (int i = 0; i < 3000; i++)
+        groups[i] = 1000000000u + (gid_t)i;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        bool done = setgroups(ARRAY_SIZE(groups), groups) == 0;
+        (void)signal(SIGUSR1, on_signal);
+        (void)!write(fds[1], done ? "y" : "n", 1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    if (byte == 'y')
+        assert_int_equal(procfs_catches(child, SIGUSR1), 1);
+    stop(child);
 }
 
 static void reads_identity_and_family(void **state)
@@ -242,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_connection_is_no_listening_port),
         cmocka_unit_test(the_port_of_another_process_is_not_ours),
         cmocka_unit_test(knows_which_signals_have_a_handler),
+        cmocka_unit_test(a_user_of_many_groups_hides_nothing),
         cmocka_unit_test(reads_identity_and_family),
         cmocka_unit_test(another_program_is_another_program),
         cmocka_unit_test(a_program_may_have_any_name),

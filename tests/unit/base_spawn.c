@@ -9,7 +9,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-/* ---- this program as the child -------------------------------------------------------------------------------------- */
+/* ---- this program as the child
+ * -------------------------------------------------------------------------------------- */
 
 static void report_status(const char *name)
 {
@@ -53,7 +54,9 @@ static int report(const char *what)
     return 0;
 }
 
-/* ---- running it ------------------------------------------------------------------------------------------------------ */
+/* ---- running it
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static char self[4096];
 static char *argv_of_child[] = {self, (char *)"report", NULL, NULL};
@@ -63,8 +66,12 @@ static pid_t slot;
 static struct spawn spec(const char *what)
 {
     argv_of_child[2] = (char *)what;
-    return (struct spawn){.file = self, .argv = argv_of_child, .envp = envp_of_child, .fds = {-1, -1, STDERR_FILENO},
-                          .fd_count = 3, .pid_slot = &slot};
+    return (struct spawn){.file = self,
+                          .argv = argv_of_child,
+                          .envp = envp_of_child,
+                          .fds = {-1, -1, STDERR_FILENO},
+                          .fd_count = 3,
+                          .pid_slot = &slot};
 }
 
 static void assert_ended_well(pid_t pid)
@@ -97,7 +104,9 @@ static pid_t run(struct spawn *s, struct buf *out)
     return pid;
 }
 
-/* ---- the tests ------------------------------------------------------------------------------------------------------- */
+/* ---- the tests
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void the_child_writes_its_own_pid_into_the_slot(void **state)
 {
@@ -138,7 +147,8 @@ static void a_new_session_is_its_own(void **state)
 
 static void descriptors_land_where_told_whatever_their_numbers(void **state)
 {
-    /* Files whose numbers lie among the targets 3 to 6, so that each copy could overwrite another source. */
+    /* Files whose numbers lie among the targets 3 to 6, so that each copy could overwrite another
+     * source. */
     int fds[4];
     for (int i = 0; i < 4; i++) {
         fds[i] = memfd_create("test", MFD_CLOEXEC);

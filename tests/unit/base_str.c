@@ -37,7 +37,8 @@ static void reads_whole_numbers_within_a_range(void **state)
     assert_int_equal(to_int("9223372036854775808", INT64_MIN, INT64_MAX, &v), -ERANGE);
     assert_int_equal(to_int("101", 0, 100, &v), -ERANGE);
     assert_int_equal(to_int("-1", 0, 100, &v), -ERANGE);
-    static const char *const wrong[] = {"", "-", "+1", " 1", "1 ", "1x", "0x10", "--1", "1.0", "one"};
+    static const char *const wrong[] = {"",   "-",    "+1",  " 1",  "1 ",
+                                        "1x", "0x10", "--1", "1.0", "one"};
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
         assert_int_equal(to_int(wrong[i], 0, 100, &v), ERR_SYNTAX);
 }
@@ -68,7 +69,7 @@ static void reads_durations(void **state)
 
 static void refuses_what_is_no_duration(void **state)
 {
-    static const char *const wrong[] = {"",    "s",     "1x",   "-1s",   "1.5.5s", "1,5s", " 1s",
+    static const char *const wrong[] = {"",    "s",     "1x",   "-1s",  "1.5.5s", "1,5s", " 1s",
                                         "1s ", "1s 1m", "1e3s", "infs", "nan",    "0x10", "."};
     int64_t us = 77;
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
@@ -87,9 +88,9 @@ static void reads_sizes(void **state)
         const char *text;
         int64_t bytes;
     } rows[] = {
-        {"512", 512},          {"512b", 512},         {"512K", 524288},       {"64KiB", 65536},
-        {"150M", 157286400},   {"150MB", 157286400},  {"150 MB", 157286400},  {"1.5G", 1610612736},
-        {"1g", 1073741824},    {"2GiB", 2147483648},  {"1T", 1099511627776}, {"0", 0},
+        {"512", 512},        {"512b", 512},        {"512K", 524288},      {"64KiB", 65536},
+        {"150M", 157286400}, {"150MB", 157286400}, {"150 MB", 157286400}, {"1.5G", 1610612736},
+        {"1g", 1073741824},  {"2GiB", 2147483648}, {"1T", 1099511627776}, {"0", 0},
     };
     int64_t bytes;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -20,7 +20,8 @@ static void stopped_can_be_reached_from_every_state(void **state)
     for (int round = 0; round < INSTANCE_STATE_COUNT; round++) {
         for (int s = 0; s < INSTANCE_STATE_COUNT; s++) {
             for (int e = 0; e < INSTANCE_EVENT_COUNT; e++) {
-                struct instance_rule rule = instance_rule((enum instance_state)s, (enum instance_event)e);
+                struct instance_rule rule =
+                    instance_rule((enum instance_state)s, (enum instance_event)e);
                 reaches[s] |= rule.listed && reaches[rule.to];
             }
         }
@@ -49,7 +50,8 @@ static void a_stop_and_the_exit_after_it_end_in_stopped(void **state)
 
 static void a_late_exit_changes_nothing_at_rest(void **state)
 {
-    static const enum instance_state resting[] = {INSTANCE_STOPPED, INSTANCE_WAITING, INSTANCE_ERRORED};
+    static const enum instance_state resting[] = {INSTANCE_STOPPED, INSTANCE_WAITING,
+                                                  INSTANCE_ERRORED};
     for (size_t i = 0; i < ARRAY_SIZE(resting); i++) {
         for (int e = 0; e < INSTANCE_EVENT_COUNT; e++)
             if (is_exit((enum instance_event)e))
@@ -98,7 +100,8 @@ static void actions_fit_the_states_they_lead_to(void **state)
 {
     for (int s = 0; s < INSTANCE_STATE_COUNT; s++) {
         for (int e = 0; e < INSTANCE_EVENT_COUNT; e++) {
-            struct instance_rule rule = instance_rule((enum instance_state)s, (enum instance_event)e);
+            struct instance_rule rule =
+                instance_rule((enum instance_state)s, (enum instance_event)e);
             if (!rule.listed)
                 continue;
             assert_in_range(rule.to, 0, INSTANCE_STATE_COUNT - 1);

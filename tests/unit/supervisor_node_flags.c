@@ -139,7 +139,8 @@ static void node_8_is_opened_only_when_forced(void **state)
     static const struct {
         const char *value;
         bool forced;
-    } rows[] = {{"1", true}, {"true", true}, {"0", false}, {"", false}, {"yes", false}, {"11", false}};
+    } rows[] = {{"1", true}, {"true", true}, {"0", false},
+                {"", false}, {"yes", false}, {"11", false}};
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         env_unset(&env, "NODE_OPTIONS");
         env_set(&env, "FORCE_INSPECTOR", rows[i].value);

@@ -65,19 +65,22 @@ static void feed(struct run *run, const char *data, size_t len, bool last)
     assert_int_equal(buf_add(&run->in, data, len), 0);
     while (run->in.len > 0) {
         size_t n = 0;
-        enum stderr_verdict verdict = stderr_lines_next(&run->f, run->in.data, run->in.len, last, &n);
+        enum stderr_verdict verdict =
+            stderr_lines_next(&run->f, run->in.data, run->in.len, last, &n);
         if (verdict == STDERR_WAIT) {
             assert_false(last);
             return;
         }
         assert_in_range(n, 1, run->in.len);
-        assert_int_equal(buf_add(verdict == STDERR_KEEP ? &run->kept : &run->cut, run->in.data, n), 0);
+        assert_int_equal(buf_add(verdict == STDERR_KEEP ? &run->kept : &run->cut, run->in.data, n),
+                         0);
         buf_consume(&run->in, n);
     }
 }
 
 /* The text in one piece. */
-static void assert_run(const char *text, unsigned attach_expected, const char *kept, const char *seen_lines)
+static void assert_run(const char *text, unsigned attach_expected, const char *kept,
+                       const char *seen_lines)
 {
     struct run run;
     run_init(&run);
@@ -119,9 +122,11 @@ static void assert_run_split(const char *text, const char *kept, const char *see
     run_clear(&run);
 }
 
-/* ---- what the versions print ------------------------------------------------------------------------------------------- */
+/* ---- what the versions print
+ * ------------------------------------------------------------------------------------------- */
 
-static const char app_lines[] = "starting\nDebug mode is off\nat work\n\nFor you\nhalf a line, the other half\nend\n";
+static const char app_lines[] =
+    "starting\nDebug mode is off\nat work\n\nFor you\nhalf a line, the other half\nend\n";
 
 static void node_8_is_cut_at_every_split(void **state)
 {
@@ -132,7 +137,8 @@ static void node_8_is_cut_at_every_split(void **state)
 
 static void node_12_is_cut_at_every_split(void **state)
 {
-    assert_run_split("starting\nDebug mode is off\n" LISTENING HELP_10 "at work\n\nFor you\nhalf a line" ATTACHED
+    assert_run_split("starting\nDebug mode is off\n" LISTENING HELP_10
+                     "at work\n\nFor you\nhalf a line" ATTACHED
                      ", the other half\n" LISTENING HELP_10 "end\n",
                      app_lines, "LHALH");
 }
@@ -146,23 +152,25 @@ static void node_20_is_cut_at_every_split(void **state)
 
 static void node_26_is_cut_at_every_split(void **state)
 {
-    assert_run_split("starting\nDebug mode is off\nat work\n\nFor you\nhalf a line" LISTENING HELP_22
-                     ", the other half\n" ATTACHED "end\n" WAITING ENDING HELP_22,
-                     app_lines, "LHAWEH");
+    assert_run_split(
+        "starting\nDebug mode is off\nat work\n\nFor you\nhalf a line" LISTENING HELP_22
+        ", the other half\n" ATTACHED "end\n" WAITING ENDING HELP_22,
+        app_lines, "LHAWEH");
 }
 
 static void the_port_is_asked_for_once(void **state)
 {
     struct run run;
     run_init(&run);
-    feed(&run, LISTENING HELP_8 LISTENING HELP_8 LISTENING, strlen(LISTENING HELP_8) * 2 + strlen(LISTENING),
-         false);
+    feed(&run, LISTENING HELP_8 LISTENING HELP_8 LISTENING,
+         strlen(LISTENING HELP_8) * 2 + strlen(LISTENING), false);
     assert_int_equal(run.confirmed, 1);
     assert_string_equal(buf_str(&run.seen), "LHLHL");
     run_clear(&run);
 }
 
-/* ---- what only looks like it -------------------------------------------------------------------------------------------- */
+/* ---- what only looks like it
+ * -------------------------------------------------------------------------------------------- */
 
 static void a_line_that_the_port_does_not_confirm_is_the_apps(void **state)
 {
@@ -176,7 +184,6 @@ static void a_line_that_the_port_does_not_confirm_is_the_apps(void **state)
 static void another_address_is_the_apps(void **state)
 {
     static const char *const lines[] = {
-        "Debugger listening on ws://127.0.0.1:38292/" PATH "\n",
         "Debugger listening on ws://127.0.0.1:38291/another-path\n",
         "Debugger listening on ws://127.0.0.1:38291/" PATH " \n",
         "Debugger listening on ws://127.0.0.1:38291/" PATH "/x\n",
@@ -202,6 +209,20 @@ static void another_address_is_the_apps(void **state)
     }
 }
 
+static void another_port_is_the_apps_while_the_path_is_unknown(void **state)
+{
+    static const char text[] = "Debugger listening on ws://127.0.0.1:38292/" PATH "\n";
+    assert_run(text, 0, text, "");
+}
+
+static void the_help_line_may_come_a_little_later(void **state)
+{
+    /* Two writes of Node, with one of the app or of another process between them. */
+    assert_run_split(LISTENING "x\n" HELP_10 "y\n" ENDING "half" HELP_10 " a line\n" HELP_10,
+                     "x\ny\nhalf a line\n" HELP_10, "LHEH");
+    assert_run_split(LISTENING LISTENING HELP_10 HELP_10 HELP_10, HELP_10, "LLHH");
+}
+
 static void a_path_that_is_too_long_is_the_apps(void **state)
 {
     AUTOFREE char *path = xcalloc(1, 1001);
@@ -225,7 +246,8 @@ static void attached_in_the_middle_of_a_line_is_kept_when_none_is_due(void **sta
 
 static void the_inspectors_line_may_follow_a_copy_of_itself(void **state)
 {
-    static const char text[] = "Debugger listening on Debugger listening on ws://x" LISTENING HELP_10 "\n";
+    static const char text[] =
+        "Debugger listening on Debugger listening on ws://x" LISTENING HELP_10 "\n";
     assert_run(text, 0, "Debugger listening on Debugger listening on ws://x\n", "LH");
     assert_run_split(text, "Debugger listening on Debugger listening on ws://x\n", "LH");
 }
@@ -234,12 +256,15 @@ static void a_real_line_behind_a_long_unfinished_forgery_is_found(void **state)
 {
     AUTOFREE char *filler = xcalloc(1, 401);
     memset(filler, '.', 400);
-    AUTOFREE char *text = xasprintf("Debugger listening on ws://%s%s%sx\n", filler, LISTENING, HELP_10);
+    AUTOFREE char *text =
+        xasprintf("Debugger listening on ws://%s%s%sx\n", filler, LISTENING, HELP_10);
     AUTOFREE char *kept = xasprintf("Debugger listening on ws://%sx\n", filler);
     assert_run_split(text, kept, "LH");
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------------ */
+/* ---- waiting
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void what_may_become_a_line_is_held_back_until_patience_is_over(void **state)
 {
@@ -259,7 +284,8 @@ static void what_may_become_a_line_is_held_back_until_patience_is_over(void **st
 
 static void other_unfinished_text_is_passed_on_at_once(void **state)
 {
-    static const char *const texts[] = {"$ ", "Enter a name: ", "Debugging ", "....", "For hell", "\033[1m"};
+    static const char *const texts[] = {"$ ",   "Enter a name: ", "Debugging ",
+                                        "....", "For hell",       "\033[1m"};
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         struct run run;
         run_init(&run);
@@ -292,6 +318,8 @@ int main(void)
         cmocka_unit_test(the_port_is_asked_for_once),
         cmocka_unit_test(a_line_that_the_port_does_not_confirm_is_the_apps),
         cmocka_unit_test(another_address_is_the_apps),
+        cmocka_unit_test(another_port_is_the_apps_while_the_path_is_unknown),
+        cmocka_unit_test(the_help_line_may_come_a_little_later),
         cmocka_unit_test(a_path_that_is_too_long_is_the_apps),
         cmocka_unit_test(attached_in_the_middle_of_a_line_is_kept_when_none_is_due),
         cmocka_unit_test(the_inspectors_line_may_follow_a_copy_of_itself),

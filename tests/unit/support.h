@@ -1,4 +1,5 @@
-/* support.h -- what many unit tests need: a private folder, small files, and the check that no child is left. */
+/* support.h -- what many unit tests need: a private folder, small files, and the check that no
+ * child is left. */
 #pragma once
 
 #include <setjmp.h>

@@ -17,7 +17,8 @@
 #include "lib/base/str.h"
 #include "lib/wire/msg.h"
 
-/* ---- a small server: one thread that runs a script --------------------------------------------------------------------- */
+/* ---- a small server: one thread that runs a script
+ * --------------------------------------------------------------------- */
 
 typedef void (*script_fn)(void);
 
@@ -125,7 +126,8 @@ static int set_up(void **state)
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", socket_path);
     listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     buf_init(&heard, 100000);
-    return bind(listener, (struct sockaddr *)&address, sizeof address) < 0 ? -1 : listen(listener, 10);
+    return bind(listener, (struct sockaddr *)&address, sizeof address) < 0 ? -1
+                                                                           : listen(listener, 10);
 }
 
 static int tear_down(void **state)
@@ -136,7 +138,9 @@ static int tear_down(void **state)
     return count_fds() == fds_before ? remove_folder(state) : -1;
 }
 
-/* ---- one call ---------------------------------------------------------------------------------------------------------- */
+/* ---- one call
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static struct client client;
 
@@ -196,7 +200,8 @@ static void nobody_there_is_told_at_once(void **state)
     assert_null(client.path);
 }
 
-/* ---- progress and interruption ----------------------------------------------------------------------------------------- */
+/* ---- progress and interruption
+ * ----------------------------------------------------------------------------------------- */
 
 static void tells_thrice(void)
 {
@@ -294,7 +299,9 @@ static void a_signal_is_told_to_the_callback(void **state)
     assert_string_equal(buf_str(&heard), "hello -\ndo x\nstop please\n");
 }
 
-/* ---- broken connections ------------------------------------------------------------------------------------------------- */
+/* ---- broken connections
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static char ids[3][UUID_TEXT];
 
@@ -420,7 +427,9 @@ static void garbage_ends_the_call(void **state)
     served();
 }
 
-/* ---- several, and large ------------------------------------------------------------------------------------------------- */
+/* ---- several, and large
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void answers_some(void)
 {
@@ -447,8 +456,8 @@ static void only_what_is_unanswered_is_asked_again(void **state)
     serve(answers_some);
     open_client();
     for (int i = 0; i < 3; i++)
-        requests[i] = (struct client_request){.method = "do", .params = json_pack("{s:s}", "text", texts[i]),
-                                              .answer = &answers[i]};
+        requests[i] = (struct client_request){
+            .method = "do", .params = json_pack("{s:s}", "text", texts[i]), .answer = &answers[i]};
     assert_int_equal(client_call_all(&client, requests, 3), 0);
     served();
     assert_string_equal(buf_str(&heard), "hello -\ndo a\ndo b\ndo c\nhello -\ndo b\n");
@@ -532,8 +541,12 @@ static void answers_with_a_file(void)
     (void)hear(fd, id);
     (void)msg_add_result(&out, id, NULL, 1);
     struct iovec iov = {.iov_base = out.data, .iov_len = out.len};
-    struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
-    control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    struct msghdr mh = {.msg_iov = &iov,
+                        .msg_iovlen = 1,
+                        .msg_control = &control,
+                        .msg_controllen = sizeof control.bytes};
+    control.head = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
     memcpy(CMSG_DATA(&control.head), &file, sizeof file);
     tell(fd, id, "soon");
     (void)sendmsg(fd, &mh, MSG_NOSIGNAL);

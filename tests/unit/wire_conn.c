@@ -27,14 +27,19 @@ static struct end a, b;
 static int peer; /* the other side of `a` when it is no conn */
 static int fds_before;
 
-/* ---- the ends -------------------------------------------------------------------------------------------------------- */
+/* ---- the ends
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static void on_msg(struct conn *c, struct msg *m)
 {
     struct end *e = c->arg;
     char text[32] = "";
     e->messages++;
-    (void)buf_addf(&e->log, "%s %s", m->method ? m->method : m->kind == MSG_RESULT ? "result" : "error",
+    (void)buf_addf(&e->log, "%s %s",
+                   m->method               ? m->method
+                   : m->kind == MSG_RESULT ? "result"
+                                           : "error",
                    m->id ? m->id : json_get_string(m->params, "id", "-"));
     for (int fd; (fd = msg_take_fd(m)) >= 0;) {
         assert_true(pread(fd, text, sizeof text - 1, 0) >= 0);
@@ -139,7 +144,8 @@ static void send_bytes(const char *data, size_t len, const int *fds, size_t coun
     if (count > 0) {
         mh.msg_control = &control;
         mh.msg_controllen = CMSG_SPACE(count * sizeof(int));
-        control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+        control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                                        .cmsg_type = SCM_RIGHTS,
                                         .cmsg_len = CMSG_LEN(count * sizeof(int))};
         memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
     }
@@ -151,7 +157,9 @@ static void send_text(const char *text)
     send_bytes(text, strlen(text), NULL, 0);
 }
 
-/* ---- receiving ------------------------------------------------------------------------------------------------------- */
+/* ---- receiving
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static const char three[] = "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"ping\"}\n"
                             "{\"jsonrpc\":\"2.0\",\"id\":\"2\",\"result\":{}}\n"
@@ -197,7 +205,8 @@ static void a_descriptor_belongs_to_its_message_wherever_it_is_split(void **stat
         send_text(three);
         send_bytes(with, sizeof with - 1, (int[]){fds[1], fds[0]}, 2);
         turn();
-        AUTOFREE char *expected = xasprintf("%stake 1 one two\n%stake 1 two one\n", three_log, three_log);
+        AUTOFREE char *expected =
+            xasprintf("%stake 1 one two\n%stake 1 two one\n", three_log, three_log);
         assert_string_equal(buf_str(&a.log), expected);
     }
     (void)close(fds[0]);
@@ -308,7 +317,9 @@ static void it_may_be_closed_inside_the_callback(void **state)
     }
 }
 
-/* ---- sending --------------------------------------------------------------------------------------------------------- */
+/* ---- sending
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void messages_and_descriptors_arrive_in_order(void **state)
 {
@@ -324,7 +335,8 @@ static void messages_and_descriptors_arrive_in_order(void **state)
         bool with = i % 3 != 1;
         json_t *params = i % 4 == 2 ? large : NULL;
         if (i % 2)
-            assert_int_equal(conn_request(&a.conn, id, "put", params, with ? make_file(content) : -1), 0);
+            assert_int_equal(
+                conn_request(&a.conn, id, "put", params, with ? make_file(content) : -1), 0);
         else
             assert_int_equal(conn_result(&a.conn, id, params, with ? make_file(content) : -1), 0);
         (void)buf_addf(&expected, "%s %s%s%s\n", i % 2 ? "put" : "result", id, with ? " " : "",
@@ -431,7 +443,8 @@ static void the_last_words_of_a_peer_that_went_away_are_heard(void **state)
         }
         send_text(three);
         for (int i = 0; i < 100; i++)
-            send_text("{\"jsonrpc\":\"2.0\",\"method\":\"word\",\"params\":{\"text\":\"................\"}}\n");
+            send_text("{\"jsonrpc\":\"2.0\",\"method\":\"word\",\"params\":{\"text\":\"............"
+                      "....\"}}\n");
         send_text(three);
         if (way != 0)
             assert_int_equal(conn_notify(&a.conn, "queued", params), 0);

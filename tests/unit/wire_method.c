@@ -11,7 +11,8 @@
 
 enum { TEXT = 400 };
 
-/* ---- values that fit and that do not ----------------------------------------------------------------------------------- */
+/* ---- values that fit and that do not
+ * ----------------------------------------------------------------------------------- */
 
 static json_t *string_of(long long len)
 {
@@ -83,14 +84,17 @@ static void assert_fits(const struct wire_method *m, const json_t *params)
         fail_msg("%s", text);
 }
 
-static void assert_refused_with(const struct wire_method *m, const struct wire_field *f, json_t *value)
+static void assert_refused_with(const struct wire_method *m, const struct wire_field *f,
+                                json_t *value)
 {
     AUTOJSON json_t *params = all_fields(m);
     (void)json_object_set_new(params, f->name, value);
     assert_refused(m, params, f->name);
 }
 
-/* ---- the tests --------------------------------------------------------------------------------------------------------- */
+/* ---- the tests
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void every_row_takes_its_fields_at_both_limits(void **state)
 {
@@ -161,7 +165,8 @@ static void a_message_is_found_in_its_directions_only(void **state)
 {
     for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
         for (unsigned from = WIRE_CLI_TO_SUPERVISOR; from <= WIRE_PROBE_TO_SUPERVISOR; from <<= 1) {
-            const struct wire_method *found = wire_method_find(methods[i].name, (enum wire_from)from);
+            const struct wire_method *found =
+                wire_method_find(methods[i].name, (enum wire_from)from);
             if (methods[i].from & from)
                 assert_ptr_equal(found, &methods[i]); /* so no row hides another */
             else
@@ -178,13 +183,14 @@ static void the_sentence_is_cut_to_the_space_there_is(void **state)
 {
     char text[10];
     AUTOJSON json_t *params = json_object();
-    assert_int_equal(wire_method_check(wire_method_find("app.start", WIRE_CLI_TO_SUPERVISOR), params, text,
-                                       sizeof text),
+    assert_int_equal(wire_method_check(wire_method_find("app.start", WIRE_CLI_TO_SUPERVISOR),
+                                       params, text, sizeof text),
                      ERR_INVALID);
     assert_string_equal(text, "app.start");
 }
 
-/* ---- against the documentation ----------------------------------------------------------------------------------------- */
+/* ---- against the documentation
+ * ----------------------------------------------------------------------------------------- */
 
 static void read_protocol(struct buf *text)
 {

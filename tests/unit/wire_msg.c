@@ -95,20 +95,25 @@ static void errors_carry_code_sentence_and_data(void **state)
 static void an_error_without_a_name_is_a_failure(void **state)
 {
     AUTOMSG struct msg m = {0};
-    assert_int_equal(parse("{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"error\":{\"code\":-32601}}", &m), 0);
+    assert_int_equal(parse("{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"error\":{\"code\":-32601}}", &m),
+                     0);
     assert_int_equal(m.error, ERR_FAILED);
     assert_string_equal(m.error_text, "");
     assert_null(m.error_data);
     msg_clear(&m);
     /* The number in "code" means nothing to us, least of all success. */
-    assert_int_equal(parse("{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"error\":{\"code\":0,\"data\":{\"name\":\"OK\"}}}", &m),
-                     0);
+    assert_int_equal(
+        parse(
+            "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"error\":{\"code\":0,\"data\":{\"name\":\"OK\"}}}",
+            &m),
+        0);
     assert_true(m.error < 0);
 }
 
 static void refuses_what_is_no_message(void **state)
 {
-    static const char *const syntax[] = {"", "x", "[]", "{", "{}{}", "\"x\"", "{\"jsonrpc\":\"2.0\",\"jsonrpc\":\"2.0\"}"};
+    static const char *const syntax[] = {
+        "", "x", "[]", "{", "{}{}", "\"x\"", "{\"jsonrpc\":\"2.0\",\"jsonrpc\":\"2.0\"}"};
     static const char *const protocol[] = {
         "{}",
         "{\"jsonrpc\":\"1.0\",\"method\":\"x\"}",
