@@ -364,6 +364,8 @@ static void on_probe_done(void *arg, const json_t *end)
     if (end) {
         json_decref(c->answer);
         c->answer = json_deep_copy(end);
+        if (c->instance && json_get_bool(end, "loop_blocked", false))
+            inspector_expect_reopening(&c->instance->inspector);
     } else if (c->cancel_wanted) {
         end_with(c, "cancelled", 0, NULL);
     } else {

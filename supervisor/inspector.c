@@ -48,7 +48,7 @@ static int64_t loop_ms(const struct inspector *i)
 static void set_state(struct inspector *i, enum inspector_state state, int64_t wait_ms, unsigned every_ms)
 {
     static const char *const names[] = {"closed",   "gate",      "signalled", "open",
-                                        "checking", "left open", "lingering"};
+                                        "checking", "left open", "reopens",   "lingering"};
     log_debug("%s: inspector: %s -> %s", instance_name(i->instance), names[i->state], names[state]);
     i->state = state;
     i->deadline_ms = loop_ms(i) + wait_ms;
@@ -94,6 +94,7 @@ void inspector_process_gone(struct inspector *i)
 {
     i->user_port = 0;
     i->ours = false;
+    i->reopens = false;
     i->child_count = 0;
     switch (i->state) {
     case INSPECTOR_GATE:
@@ -105,6 +106,7 @@ void inspector_process_gone(struct inspector *i)
         break;
     case INSPECTOR_OPEN:
     case INSPECTOR_LEFT_OPEN:
+    case INSPECTOR_REOPENS:
     case INSPECTOR_LINGERING:
     case INSPECTOR_CLOSED:
         rest(i);
@@ -121,6 +123,7 @@ void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, vo
     i->arg = arg;
     i->pid = pid;
     i->clients = 0;
+    i->reopens = false;
     i->instance->err.lines.attached = 0;
     i->instance->err.lines.attach_expected = 0;
     if (!same_port)
@@ -166,6 +169,7 @@ static void on_timer(uv_timer_t *timer)
         rest(i);
         break;
     case INSPECTOR_OPEN:
+    case INSPECTOR_REOPENS:
     case INSPECTOR_CLOSED:
         (void)uv_timer_stop(&i->timer);
         break;
@@ -269,6 +273,9 @@ static bool confirm_line(void *arg, unsigned port, const char *path)
     bool expected = i->state == INSPECTOR_SIGNALLED || i->state == INSPECTOR_OPEN;
     if (expected && procfs_listens(i->pid, port) == 1)
         return true;
+    /* The port of an inspector that opens again may be closed within the same turn of the process's loop. */
+    if (i->state == INSPECTOR_REOPENS)
+        return true;
     /* All that write to this pipe are in the group of the instance's process, if they did not leave it. */
     return procfs_group_listener(i->instance->pgid, port) > 0;
 }
@@ -289,14 +296,32 @@ static void see_child(struct inspector *i, unsigned port, const char *path)
     supervisor_child_opened(in, pid, port, path);
 }
 
+static void reopened_or_opened(struct inspector *i)
+{
+    if (i->state != INSPECTOR_REOPENS) {
+        opened(i, 0, NULL);
+        return;
+    }
+    i->reopens = false;
+    set_state(i, INSPECTOR_LEFT_OPEN, 0, LEFT_OPEN_POLL_MS);
+    watch(i);
+}
+
 static void see_listening(struct inspector *i, unsigned port, const char *path)
 {
     struct instance *in = i->instance;
     bool of_target = procfs_listens(i->pid, port) == 1;
-    if (i->state == INSPECTOR_SIGNALLED && of_target) {
+    if (i->state == INSPECTOR_REOPENS && !of_target) {
+        i->reopens = false;
+        linger(i);
+        return;
+    }
+    bool awaited = i->state == INSPECTOR_SIGNALLED || (i->state == INSPECTOR_GATE && !in->user_opens);
+    if (of_target && (awaited || i->state == INSPECTOR_REOPENS)) {
         i->port = port;
+        i->ours = true;
         (void)snprintf(i->path, sizeof i->path, "%s", path);
-        opened(i, 0, NULL);
+        reopened_or_opened(i);
     } else if (in->user_opens && in->process && procfs_listens(in->process->pid, port) == 1) {
         i->user_port = port;
         (void)snprintf(i->user_path, sizeof i->user_path, "%s", path);
@@ -336,6 +361,11 @@ void inspector_check(struct inspector *i, inspector_checked_cb done, void *arg)
     set_state(i, INSPECTOR_CHECKING, CLOSE_MS, POLL_MS);
 }
 
+void inspector_expect_reopening(struct inspector *i)
+{
+    i->reopens = true;
+}
+
 static void checked(struct inspector *i, bool left_open)
 {
     inspector_checked_cb done = i->on_checked;
@@ -361,7 +391,10 @@ static void check(struct inspector *i)
     bool listens = i->ours && procfs_listens(i->pid, i->port) == 1;
     if (!listens && !children_listen(i)) {
         i->ours = false;
-        linger(i);
+        if (i->reopens && instance_pid(i->instance))
+            set_state(i, INSPECTOR_REOPENS, 0, 0);
+        else
+            linger(i);
         checked(i, false);
         return;
     }

@@ -20,6 +20,7 @@ enum inspector_state {
     INSPECTOR_OPEN,
     INSPECTOR_CHECKING,  /* waiting for the port to close */
     INSPECTOR_LEFT_OPEN, /* it did not; looked at again from time to time */
+    INSPECTOR_REOPENS,   /* closed; opens once more when the blocked event loop turns, and a timer closes it then */
     INSPECTOR_LINGERING, /* closed; late lines may still come */
 };
 
@@ -51,6 +52,7 @@ struct inspector {
     unsigned child_count;
     unsigned user_port;  /* is open anyhow: the user's own --inspect, or "profiling": "always" */
     char user_path[INSPECTOR_PATH_MAX];
+    bool reopens;        /* the capture found the event loop blocked */
     bool keep_open;      /* "profiling": "always" */
     inspector_opened_cb on_opened;
     inspector_checked_cb on_checked;
@@ -74,6 +76,10 @@ void inspector_open_always(struct inspector *i);
 void inspector_client(struct inspector *i);
 /* Has somebody else attached since it opened? */
 bool inspector_has_strangers(const struct inspector *i);
+
+/* The event loop of the target was blocked all the time: SIGUSR1 waits for it too and will open the inspector again.  Called
+ * before inspector_check(). */
+void inspector_expect_reopening(struct inspector *i);
 
 /* Waits until the port is closed, at most 1.5 s; `done` comes from the loop. */
 void inspector_check(struct inspector *i, inspector_checked_cb done, void *arg);

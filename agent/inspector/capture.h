@@ -63,6 +63,7 @@ struct capture_end {
     int64_t measured_us;     /* -1: nothing was measured */
     int error;               /* 0 unless failed */
     const char *message;     /* one sentence; NULL unless failed */
+    bool loop_blocked;       /* the event loop never turned: the inspector opens once more when it does, and closes itself */
     enum stop_reason reason; /* why it is partial, or why the process went away; else STOP_NONE */
 };
 

@@ -161,6 +161,8 @@ static json_t *end_to_json(const struct capture_end *end)
         json_set_string(params, "error", err_name(end->error));
         json_set_string(params, "message", end->message);
     }
+    if (end->loop_blocked)
+        json_set_bool(params, "loop_blocked", true);
     json_set_string(params, "reason", stop_reason_name(end->reason));
     return params;
 }

@@ -13,12 +13,37 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
+/* What a session leaves in the process, under a symbol on `process`: a list of timers with the member `turned`, which is set
+ * when the event loop has turned since.  It is gone after an ordinary close.
+ *
+ * Why: while the loop is blocked, SIGUSR1 opens the inspector by an interrupt, and is kept for the loop as well.  When the
+ * inspector was closed meanwhile, the loop opens it anew at its next turn (measured on Node 8 to 26): only a timer of the
+ * process itself can close it then.  A later session takes the timers of an earlier one away, or they would close it. */
+#define NOTE "Symbol.for('proctor.inspector')"
+static const char open_expression[] =
+    "(function(){var k=" NOTE ",n=process[k];if(n)n.forEach(clearTimeout);n=[];"
+    "Object.defineProperty(process,k,{value:n,configurable:true});"
+    "setImmediate(function(){n.turned=true});return process.pid})()";
+
+/* Answers 1 when the loop turns; otherwise leaves the timers behind.  Node 8 and 9 close by the first timer in any case. */
+#define LEAVE_EXPRESSION(needs_timer)                                                              \
+    "(function(){var k=" NOTE ",n=process[k]||[],t=n.turned;"                                      \
+    "function end(){process._debugEnd()}"                                                          \
+    "function last(){end();delete process[k]}"                                                     \
+    "if(t)delete process[k];"                                                                      \
+    "if(" needs_timer ")n.push(setTimeout(function(){end();"                                       \
+    "if(!t){n.push(setTimeout(last,1000));n[n.length-1].unref()}},250)),n[n.length-1].unref();"    \
+    "return t?1:0})()"
+static const char leave_expression[] = LEAVE_EXPRESSION("!t");
+static const char old_leave_expression[] = LEAVE_EXPRESSION("true");
+
 enum {
     CONNECT_MS = 2000,
     PID_MS = 3000,
     /* Between _debugEnd() and the end of the socket; nearly always a few milliseconds. */
     PORT_CLOSE_MS = 1000,
-    OLD_PORT_CLOSE_MS = 2000,
+    /* For the answer to what is left behind; a blocked loop answers as fast. */
+    LEAVE_MS = 2000,
     /* For the peer's close frame.  Node 8 closes its port 250 ms after we asked it to; we must be gone by then. */
     DISCONNECT_MS = 100,
     /* For libwebsockets to end a connection that was told to. */
@@ -48,7 +73,7 @@ static void session_broken(struct session *s, int r);
 /* Closing: the steps, in the order in which they run. */
 static void start_leaving(struct session *s);
 static void close_port(struct session *s);
-static void on_old_port_closing(void *arg, int r, const json_t *result, const char *text);
+static void on_loop_known(void *arg, int r, const json_t *result, const char *text);
 static void disconnect(struct session *s);
 static void drop(struct session *s);
 static void on_ws_closed(void *arg);
@@ -187,7 +212,8 @@ static void on_ws_open(void *arg, int r, int status)
         return;
     }
     if (r == 0) {
-        request(s, "Runtime.evaluate", cdp_evaluate_params("process.pid"), PID_MS, on_pid, s);
+        const char *expression = s->target.port_is_ours ? open_expression : "process.pid";
+        request(s, "Runtime.evaluate", cdp_evaluate_params(expression), PID_MS, on_pid, s);
         return;
     }
     if (status == 0) {
@@ -384,22 +410,24 @@ static void start_leaving(struct session *s)
     }
 }
 
-/* The process closes its inspector, and with it our socket.  Called directly this works in a blocked loop too, but crashes
- * Node 8 and 9: there a timer does it when we have gone. */
 static void close_port(struct session *s)
 {
+    bool old = s->target.node_major < DIRECT_END_MAJOR;
+    request(s, "Runtime.evaluate", cdp_evaluate_params(old ? old_leave_expression : leave_expression),
+            LEAVE_MS, on_loop_known, s);
+}
+
+/* The process closes its inspector, and with it our socket.  Called directly this works in a blocked loop too, but crashes
+ * Node 8 and 9: there the timer does it when we have gone. */
+static void on_loop_known(void *arg, int r, const json_t *result, const char *text)
+{
+    struct session *s = arg;
+    s->loop_blocked = r == 0 && cdp_evaluate_int(result) == 0;
     if (s->target.node_major < DIRECT_END_MAJOR)
-        request(s, "Runtime.evaluate",
-                cdp_evaluate_params("setTimeout(function(){process._debugEnd()},250).unref(),1"),
-                OLD_PORT_CLOSE_MS, on_old_port_closing, s);
+        disconnect(s);
     else
         request(s, "Runtime.evaluate", cdp_evaluate_params("process._debugEnd()"), PORT_CLOSE_MS,
                 NULL, NULL);
-}
-
-static void on_old_port_closing(void *arg, int r, const json_t *result, const char *text)
-{
-    disconnect(arg);
 }
 
 static void disconnect(struct session *s)

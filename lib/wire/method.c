@@ -70,7 +70,7 @@ static const struct wire_method methods[] = {
     {"end", WIRE_PROBE_TO_SUPERVISOR,
      FIELDS({"state", WIRE_STRING, REQUIRED, 1, 16}, PHASE, {"bytes", WIRE_INT, OPTIONAL, 0, 1LL << 50},
             {"start_pause_us", WIRE_INT, OPTIONAL, 0, 1LL << 50}, {"measured_us", WIRE_INT, OPTIONAL, 0, 1LL << 50},
-            NAME("error", OPTIONAL), {"message", WIRE_STRING, OPTIONAL, 0, 1000}, NAME("reason", OPTIONAL)), 0},
+            {"loop_blocked", WIRE_BOOL, OPTIONAL, 0, 0}, NAME("error", OPTIONAL), {"message", WIRE_STRING, OPTIONAL, 0, 1000}, NAME("reason", OPTIONAL)), 0},
 };
 // clang-format on
 

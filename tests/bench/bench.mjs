@@ -62,6 +62,7 @@ async function runRow(name) {
 
 const begin = performance.now();
 let failed = 0;
+fs.mkdirSync(path.dirname(out), { recursive: true });
 const texts = [`# make bench\n\n${conditions()}`];
 console.log(texts[0]);
 for (const name of ROWS.filter(one => one.includes(word))) {
@@ -69,8 +70,7 @@ for (const name of ROWS.filter(one => one.includes(word))) {
     texts.push(row.text);
     failed += row.failed;
     console.log(`\n${row.text}`);
+    fs.writeFileSync(out, texts.join('\n\n') + '\n');
 }
-fs.mkdirSync(path.dirname(out), { recursive: true });
-fs.writeFileSync(out, texts.join('\n\n') + '\n');
 console.log(`\nbench: ${Math.round((performance.now() - begin) / 1000)} s, written to ${path.relative(process.cwd(), out)}`);
 process.exit(failed ? 1 : 0);

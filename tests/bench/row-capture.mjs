@@ -4,7 +4,7 @@ import { median, medianUpperBound, digits, spread } from './stats.mjs';
 import { benchFile, cpuUs } from './measure.mjs';
 import { newProctor } from './peers.mjs';
 
-const ROUNDS = 20, REQUESTS = 2500, CONNECTIONS = 4;
+const ROUNDS = 20, REQUESTS = 2000, CONNECTIONS = 4;
 const INTERVAL = '10ms';
 
 export const title = 'A CPU capture at 100 Hz under load';

@@ -44,7 +44,7 @@ folder_of() {
         mkdir -p "$cache"
         fresh=$(mktemp -d "$cache/.$set.XXXXXX")
         # This function runs in a subshell, so the trap is its own; after the rename there is nothing left to remove.
-        trap 'rm -rf "$fresh"' EXIT
+        trap 'rm -rf "${fresh:-}"' EXIT
         echo "Installing the Node versions of tests/tools/$set/package.json into $folder (once) ..." >&2
         install_into "$set" "$fresh" || return 1
         mv -T "$fresh" "$folder" 2>/dev/null || [ -d "$folder" ] || return 1
