@@ -76,7 +76,7 @@ static int64_t allowed_ms(const struct capture *c)
 {
     int64_t limit_ms = c->record.duration_ms;
     if (limit_ms == RECORD_UNKNOWN)
-        limit_ms = LIMIT_CAPTURE_DURATION_MS;
+        limit_ms = LIMIT_CAPTURE_LONGEST_MS; /* the supervisor knows the policy's, and ends it earlier */
     return limit_ms + c->home->slack_ms;
 }
 

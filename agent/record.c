@@ -207,8 +207,9 @@ static int take_identity(struct record *r, const json_t *object,
 {
     const char *id = json_get_string(object, "id", "");
     const char *name = json_get_string(object, "kind", "");
-    if (!uuid_valid(id))
-        return refuse(reterr_text, ERR_INVALID, "field \"id\" is missing or not a UUID");
+    if (!uuid_valid_v7(id))
+        return refuse(reterr_text, ERR_INVALID,
+                      "field \"id\" is missing or not a UUID of version 7");
     int kind = find_word(name, kind_names, ARRAY_SIZE(kind_names));
     if (kind < 0)
         return refuse(reterr_text, ERR_UNSUPPORTED,

@@ -359,7 +359,7 @@ static bool split_name(const char *name, char ret_id[static UUID_TEXT], const ch
     memcpy(ret_id, name, UUID_TEXT - 1);
     ret_id[UUID_TEXT - 1] = '\0';
     *ret_extension = name + UUID_TEXT - 1;
-    return uuid_valid(ret_id);
+    return uuid_valid_v7(ret_id);
 }
 
 static void set_aside(const struct spool *s, const char *id, int error, const char *why)

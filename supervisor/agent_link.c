@@ -28,6 +28,8 @@ enum {
     PATIENCE_MS = 15000,    /* a request is refused when there has been no agent for so long */
     RELAYS_MAX = 1000,
     END_MS = 3000,
+    ANSWER_MS = 15000,      /* for hello, for short requests, and for the first sign of a capture */
+    WATCH_MS = 1000,
 };
 
 struct relay {
@@ -37,6 +39,7 @@ struct relay {
     char id[UUID_TEXT]; /* ours, towards the agent */
     char *method;
     json_t *params;
+    int64_t due_ms; /* an answer or progress is due by then; 0: not waiting, or the agent has shown that it works on it */
 };
 
 /* The steps, in the order in which they run. */
@@ -46,6 +49,7 @@ static void on_conn_closed(struct conn *c, int reason);
 static void on_exited(void *arg, struct exit_status status);
 static void try_later(struct agent_link *a);
 static void on_timer(uv_timer_t *timer);
+static void on_watch(uv_timer_t *timer);
 
 static int64_t now_ms(const struct agent_link *a)
 {
@@ -57,7 +61,9 @@ void agent_link_init(struct agent_link *a, struct supervisor *sup)
     *a = (struct agent_link){.sup = sup, .backoff_ms = BACKOFF_MIN_MS};
     list_init(&a->relays);
     (void)uv_timer_init(&sup->loop, &a->timer);
-    a->timer.data = a;
+    (void)uv_timer_init(&sup->loop, &a->watchdog);
+    a->timer.data = a->watchdog.data = a;
+    (void)uv_timer_start(&a->watchdog, on_watch, WATCH_MS, WATCH_MS);
 }
 
 /* ---- starting and restarting --------------------------------------------------------------------------------------- */
@@ -170,6 +176,30 @@ static void on_timer(uv_timer_t *timer)
     agent_link_start(a);
 }
 
+static bool is_overdue(const struct agent_link *a)
+{
+    struct relay *relay;
+    int64_t now = now_ms(a);
+    if (!a->greeted)
+        return now - a->started_ms > ANSWER_MS;
+    LIST_EACH(relay, &a->relays)
+        if (relay->due_ms && now > relay->due_ms)
+            return true;
+    return false;
+}
+
+/* Its records and the captures it runs survive this, as any death of the agent. */
+static void on_watch(uv_timer_t *timer)
+{
+    struct agent_link *a = timer->data;
+    if (a->ending || !a->process || !is_overdue(a))
+        return;
+    log_err(0, "the agent does not answer and is replaced");
+    (void)process_signal(a->process, SIGKILL);
+    a->started_ms = now_ms(a);
+    a->greeted = false;
+}
+
 void agent_link_end(struct agent_link *a)
 {
     a->ending = true;
@@ -193,8 +223,9 @@ pid_t agent_link_pid(const struct agent_link *a)
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 
-static void send_relay(struct agent_link *a, const struct relay *relay)
+static void send_relay(struct agent_link *a, struct relay *relay)
 {
+    relay->due_ms = now_ms(a) + ANSWER_MS;
     (void)conn_request(&a->conn, relay->id, relay->method, relay->params, -1);
 }
 
@@ -203,6 +234,9 @@ static void on_hello(struct agent_link *a, const struct msg *m)
     struct relay *relay;
     AUTOJSON json_t *answer = json_object();
     json_set_int(answer, "version", WIRE_VERSION);
+    json_set_string(answer, "program", "proctord");
+    json_set_string(answer, "release", PROCTOR_VERSION);
+    json_set_int(answer, "pid", getpid());
     (void)conn_result(&a->conn, m->id, answer, -1);
     a->greeted = true;
     a->down_since_ms = 0;
@@ -255,6 +289,8 @@ static void on_answer(struct agent_link *a, struct msg *m)
 static void on_progress(struct agent_link *a, const struct msg *m)
 {
     struct relay *relay = find_relay(a, json_get_string(m->params, "id", ""));
+    if (relay)
+        relay->due_ms = 0;
     if (relay && relay->peer)
         peer_progress(relay->peer, relay->peer_id, m->params);
 }

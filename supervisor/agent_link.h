@@ -22,6 +22,7 @@ struct agent_link {
     bool greeted;              /* hello was exchanged: messages may be sent */
     struct process *process;
     uv_timer_t timer;          /* restart back-off, and how long requests wait for an agent */
+    uv_timer_t watchdog;       /* an agent that lives but does not answer is replaced */
     int64_t started_ms;
     int64_t down_since_ms;
     unsigned backoff_ms;

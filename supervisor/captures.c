@@ -130,20 +130,41 @@ void captures_forget_instance(struct captures *cs, struct instance *in)
 
 /* ---- may it be ----------------------------------------------------------------------------------------------------- */
 
+static int check_stderr(const struct capture *c, const struct instance *in, char *text, size_t size)
+{
+    pid_t worker;
+    if (!inspector_reads_stderr_of(&in->inspector, c->pid)) {
+        (void)snprintf(text, size,
+                       "process %d of %s does not write its stderr to us, where its inspector would tell its "
+                       "address; no signal was sent",
+                       (int)c->pid, instance_name(in));
+        return ERR_UNSUPPORTED;
+    }
+    worker = inspector_silent_worker(&in->inspector, c->pid);
+    if (worker > 0) {
+        (void)snprintf(text, size,
+                       "%s has a cluster worker (process %d) whose stderr does not come to us (\"silent\"): Node "
+                       "would open its inspector too, and we could not close it; no signal was sent",
+                       instance_name(in), (int)worker);
+        return ERR_UNSUPPORTED;
+    }
+    return 0;
+}
+
 /* The process to look into: the instance's own, or a child of it that runs the same program. */
 static int choose_pid(struct capture *c, struct instance *in, char *text, size_t size)
 {
     pid_t own = instance_pid(in);
     c->pid = (pid_t)json_get_int(c->params, "pid", own);
     if (c->pid == own)
-        return 0;
+        return check_stderr(c, in, text, size);
     if (!procfs_descends(c->pid, own))
         (void)snprintf(text, size, "process %d is not a child of %s", (int)c->pid, instance_name(in));
     else if (!procfs_same_program(c->pid, own))
         (void)snprintf(text, size, "process %d does not run the same Node.js program as %s", (int)c->pid,
                        instance_name(in));
     else
-        return 0;
+        return check_stderr(c, in, text, size);
     return ERR_NOT_FOUND;
 }
 
@@ -165,6 +186,11 @@ static int check_instance(struct capture *c, struct instance *in, char *text, si
     bool next_opens;
     launch_environment(in, &env, &next_flags, &next_opens);
     const char *refusal = node_flags_refusal(&in->runtime, spec, &env, &error);
+    if (!refusal && in->flags == FLAGS_USERS && !in->user_opens) {
+        error = ERR_UNSUPPORTED;
+        refusal = "its own options name an inspector port (--inspect-port, --debug-port), so a signal would open that one, "
+                  "perhaps for everybody; take them out and reload the app";
+    }
     if (!refusal && in->flags == FLAGS_NONE) {
         error = ERR_UNSUPPORTED;
         refusal = "the process was started without the options that make profiling safe; reload the app";
@@ -380,7 +406,8 @@ static void on_probe_done(void *arg, const json_t *end)
 
 static void on_closer_done(struct capture *c)
 {
-    if (c->instance && !c->holds)
+    bool same = c->instance && c->instance->inspector.pid == c->pid;
+    if (same && !c->holds)
         inspector_check(&c->instance->inspector, on_checked, c);
     else
         on_checked(c, false);
@@ -447,8 +474,10 @@ int captures_stop(struct captures *cs, const char *id)
     if (!c)
         return ERR_NOT_FOUND;
     c->stop_wanted = true;
-    if (c->probe && !c->closing_only)
+    if (c->probe && !c->closing_only) {
         probe_stop(c->probe, "requested");
+        probe_limit(c->probe, PROBE_GRACE_MS);
+    }
     return 0;
 }
 
@@ -458,6 +487,12 @@ int captures_cancel(struct captures *cs, const char *id)
     if (!c)
         return ERR_NOT_FOUND;
     c->cancel_wanted = true;
+    if (!c->ended && c->instance && inspector_abort(&c->instance->inspector, c)) {
+        end_with(c, "cancelled", 0, NULL);
+        release(c);
+        send_answer(c);
+        return 0;
+    }
     if (c->probe && !c->closing_only) {
         probe_cancel(c->probe);
         probe_limit(c->probe, CANCEL_MS);
@@ -489,10 +524,9 @@ bool captures_app_stopping(struct capture *c)
 {
     if (c->ended)
         return false;
-    if (!c->probe) {
-        /* Still opening, or looking whether the port is closed: nobody is attached. */
+    /* Still opening, or looking whether the port is closed: nobody is attached. */
+    if (!c->probe)
         return false;
-    }
     c->holds = true;
     let_go(c, "app_stop");
     return true;

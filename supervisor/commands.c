@@ -205,6 +205,10 @@ static void apply_app(struct operation *op, struct app *app, bool changed)
 {
     struct instance *in;
     LIST_EACH(in, &app->instances) {
+        if (in->delete_when_stopped && in->number >= (unsigned)app->spec.instances) {
+            operation_add(op, in, "deleted");
+            continue;
+        }
         bool runs = in->state == INSTANCE_ONLINE || in->state == INSTANCE_LAUNCHING;
         in->delete_when_stopped = false;
         operation_add(op, in, !runs ? "started" : changed ? "restarted" : "unchanged");

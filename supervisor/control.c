@@ -22,8 +22,13 @@
 #include "supervisor/operations.h"
 #include "supervisor/supervisor.h"
 
+enum { ACCEPT_AGAIN_MS = 100, FLUSH_MS = 2000 };
+
 /* The steps of a connection, in the order in which they run. */
 static void on_connection(uv_poll_t *poll, int status, int events);
+static void on_accept_again(uv_timer_t *timer);
+static void on_flush_over(uv_timer_t *timer);
+static void control_rest(struct control *c);
 static void on_msg(struct conn *c, struct msg *m);
 static void on_peer_closed(struct conn *c, int reason);
 
@@ -58,10 +63,11 @@ int control_open(struct control *c, struct supervisor *sup, const char *path)
     c->fd = listen_on(path);
     if (c->fd < 0)
         return c->fd;
-    c->poll.data = c;
+    c->poll.data = c->timer.data = c;
     int r = uv_poll_init(&sup->loop, &c->poll, c->fd);
     if (r < 0)
         return r;
+    (void)uv_timer_init(&sup->loop, &c->timer);
     c->open = true;
     return uv_poll_start(&c->poll, UV_READABLE, on_connection);
 }
@@ -79,6 +85,23 @@ void control_close(struct control *c)
     c->path = NULL;
     LIST_EACH(p, &c->peers)
         conn_close_after_flush(&p->conn);
+    (void)uv_timer_start(&c->timer, on_flush_over, FLUSH_MS, 0);
+    control_rest(c);
+}
+
+static void on_flush_over(uv_timer_t *timer)
+{
+    struct control *c = timer->data;
+    struct peer *p;
+    LIST_EACH(p, &c->peers)
+        conn_close(&p->conn);
+}
+
+/* The timer is the last handle: it goes with the last connection. */
+static void control_rest(struct control *c)
+{
+    if (!c->open && list_empty(&c->peers) && !uv_is_closing((uv_handle_t *)&c->timer))
+        uv_close((uv_handle_t *)&c->timer, NULL);
 }
 
 bool control_idle(const struct control *c)
@@ -117,6 +140,13 @@ static void accept_one(struct control *c, int fd)
         conn_close(&p->conn);
 }
 
+static void on_accept_again(uv_timer_t *timer)
+{
+    struct control *c = timer->data;
+    if (c->open)
+        (void)uv_poll_start(&c->poll, UV_READABLE, on_connection);
+}
+
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
     struct control *c = poll->data;
@@ -124,6 +154,11 @@ static void on_connection(uv_poll_t *poll, int status, int events)
         int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
             continue;
+        if (fd < 0 && errno != EAGAIN) {
+            log_warn(-errno, "a control connection cannot be taken now");
+            (void)uv_poll_stop(&c->poll);
+            (void)uv_timer_start(&c->timer, on_accept_again, ACCEPT_AGAIN_MS, 0);
+        }
         if (fd < 0)
             return;
         accept_one(c, fd);
@@ -142,6 +177,7 @@ static void on_peer_closed(struct conn *c, int reason)
         sup->end_peer = NULL;
     list_remove(&p->link);
     free(p);
+    control_rest(&sup->control);
     supervisor_peer_gone(sup);
 }
 
@@ -161,7 +197,8 @@ static void hello(struct peer *p, const char *id, json_t *params)
     }
     p->greeted = true;
     json_set_int(answer, "version", WIRE_VERSION);
-    json_set_string(answer, "program", PROCTOR_VERSION);
+    json_set_string(answer, "program", "proctord");
+    json_set_string(answer, "release", PROCTOR_VERSION);
     json_set_int(answer, "pid", getpid());
     peer_result(p, id, answer, -1);
 }

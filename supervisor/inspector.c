@@ -4,13 +4,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ecosystem/spec.h"
 #include "lib/base/auto.h"
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/base/path.h"
 #include "lib/base/procfs.h"
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
@@ -25,6 +29,9 @@ enum {
     CLOSE_MS = 1500,
     LEFT_OPEN_POLL_MS = 500,
     LINGER_MS = 1000,
+    CLOSE_AGAIN_POLLS = 10, /* of LEFT_OPEN, between two tries to close a port */
+    LOOKS_PER_SECOND = 50,
+    GUESSES_MAX = 3,
 };
 
 /* The steps, in the order in which they run. */
@@ -34,6 +41,8 @@ static void send_signal(struct inspector *i);
 static void line_overdue(struct inspector *i);
 static void opened(struct inspector *i, int r, const char *text);
 static void check(struct inspector *i);
+static void close_again(struct inspector *i, pid_t pid, unsigned port, const char *path);
+static void mend_left_open(struct inspector *i);
 static void linger(struct inspector *i);
 static void rest(struct inspector *i);
 
@@ -48,7 +57,7 @@ static int64_t loop_ms(const struct inspector *i)
 static void set_state(struct inspector *i, enum inspector_state state, int64_t wait_ms, unsigned every_ms)
 {
     static const char *const names[] = {"closed",   "gate",      "signalled", "open",
-                                        "checking", "left open", "reopens",   "lingering"};
+                                        "checking", "left open", "reopens",   "silent",    "lingering"};
     log_debug("%s: inspector: %s -> %s", instance_name(i->instance), names[i->state], names[state]);
     i->state = state;
     i->deadline_ms = loop_ms(i) + wait_ms;
@@ -59,12 +68,13 @@ static void set_state(struct inspector *i, enum inspector_state state, int64_t w
 }
 
 /* stderr is looked at while any port may be open.  Noted in the slot before the signal goes out. */
-static void watch(struct inspector *i)
+static int watch(struct inspector *i)
 {
     bool may_be_open = i->state != INSPECTOR_CLOSED || i->user_port || i->instance->user_opens;
-    logstream_watch(&i->instance->err, may_be_open);
+    int r = logstream_watch(&i->instance->err, may_be_open);
     if (i->instance->slot)
         i->instance->slot->inspector_port = i->ours && i->state >= INSPECTOR_OPEN ? i->port : 0;
+    return r;
 }
 
 void inspector_init(struct inspector *i, struct instance *instance, uv_loop_t *loop)
@@ -86,8 +96,9 @@ void inspector_process_started(struct inspector *i, bool user_opens)
     i->user_port = 0;
     i->silent_pid = 0;
     i->keep_open = false;
-    if (user_opens)
-        logstream_watch(&i->instance->err, true);
+    i->child_count = 0;
+    if (user_opens && logstream_watch(&i->instance->err, true) < 0)
+        log_warn(0, "%s: the lines of its own inspector cannot be taken out of its stderr", instance_name(i->instance));
 }
 
 void inspector_process_gone(struct inspector *i)
@@ -107,6 +118,7 @@ void inspector_process_gone(struct inspector *i)
     case INSPECTOR_OPEN:
     case INSPECTOR_LEFT_OPEN:
     case INSPECTOR_REOPENS:
+    case INSPECTOR_SILENT:
     case INSPECTOR_LINGERING:
     case INSPECTOR_CLOSED:
         rest(i);
@@ -118,23 +130,79 @@ void inspector_process_gone(struct inspector *i)
 
 void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg)
 {
-    bool same_port = i->state == INSPECTOR_LEFT_OPEN && i->pid == pid;
+    bool under_way = i->state == INSPECTOR_GATE || i->state == INSPECTOR_SIGNALLED;
     i->on_opened = done;
     i->arg = arg;
+    if (under_way && i->pid == pid) /* "profiling": "always" has begun it */
+        return;
+    bool same_port = i->state == INSPECTOR_LEFT_OPEN && i->pid == pid && procfs_listens(pid, i->port) == 1;
     i->pid = pid;
     i->clients = 0;
     i->reopens = false;
+    i->ours = same_port;
     i->instance->err.lines.attached = 0;
     i->instance->err.lines.attach_expected = 0;
     if (!same_port)
         i->port = 0;
     set_state(i, INSPECTOR_GATE, GATE_MS, POLL_MS);
-    watch(i);
-    if (same_port && procfs_listens(pid, i->port) == 1) {
-        i->ours = true;
+    (void)watch(i);
+    if (same_port)
         (void)uv_timer_start(&i->timer, on_timer, 0, POLL_MS);
-    }
 }
+
+bool inspector_abort(struct inspector *i, const void *arg)
+{
+    if (i->state != INSPECTOR_GATE || i->arg != arg || !i->on_opened)
+        return false;
+    i->on_opened = NULL;
+    if (i->port && i->ours)
+        set_state(i, INSPECTOR_LEFT_OPEN, 0, LEFT_OPEN_POLL_MS);
+    else
+        linger(i);
+    return true;
+}
+
+/* ---- whose stderr -------------------------------------------------------------------------------------------------- */
+
+bool inspector_reads_stderr_of(const struct inspector *i, pid_t pid)
+{
+    struct stat theirs, ours;
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/fd/2", (int)pid);
+    return stat(path, &theirs) == 0 && fstat(i->instance->err.pipe_write, &ours) == 0 &&
+           theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
+/* A worker is told by NODE_UNIQUE_ID, which Node's cluster module puts into its environment. */
+static bool is_cluster_worker(pid_t pid)
+{
+    char path[64];
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_STRING * 2);
+    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    if (path_read(path, &text) < 0)
+        return false;
+    return memmem(buf_str(&text), text.len, "NODE_UNIQUE_ID=", strlen("NODE_UNIQUE_ID=")) != NULL;
+}
+
+struct worker_search {
+    const struct inspector *inspector;
+    pid_t primary;
+};
+
+static bool is_silent_worker(void *arg, pid_t pid, const struct proc_stat *st)
+{
+    const struct worker_search *search = arg;
+    return st->ppid == search->primary && procfs_same_program(pid, search->primary) &&
+           is_cluster_worker(pid) && !inspector_reads_stderr_of(search->inspector, pid);
+}
+
+pid_t inspector_silent_worker(const struct inspector *i, pid_t primary)
+{
+    struct worker_search search = {.inspector = i, .primary = primary};
+    return procfs_find(is_silent_worker, &search);
+}
+
+/* ---- always -------------------------------------------------------------------------------------------------------- */
 
 static void on_always_opened(void *arg, int r, const char *text)
 {
@@ -149,6 +217,8 @@ void inspector_open_always(struct inspector *i)
     if (i->state == INSPECTOR_CLOSED || i->state == INSPECTOR_LINGERING)
         inspector_open(i, instance_pid(i->instance), on_always_opened, i);
 }
+
+/* ---- the gates ----------------------------------------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -170,6 +240,7 @@ static void on_timer(uv_timer_t *timer)
         break;
     case INSPECTOR_OPEN:
     case INSPECTOR_REOPENS:
+    case INSPECTOR_SILENT:
     case INSPECTOR_CLOSED:
         (void)uv_timer_stop(&i->timer);
         break;
@@ -229,13 +300,19 @@ static void send_signal(struct inspector *i)
         opened(i, ERR_APP_GONE, "the process is gone");
         return;
     }
+    int r = watch(i);
+    if (r < 0) {
+        (void)close(pidfd);
+        opened(i, r, "the app's stderr cannot be looked at, so no signal was sent");
+        return;
+    }
     i->ours = true;
+    i->old_port_count = procfs_listening_ports(i->pid, i->old_ports, INSPECTOR_PORTS);
     set_state(i, INSPECTOR_SIGNALLED, LINE_MS, POLL_MS);
-    watch(i);
-    long r = syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0);
+    r = syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0) < 0 ? -errno : 0;
     (void)close(pidfd);
     if (r < 0)
-        opened(i, -errno, "the process cannot be signalled");
+        opened(i, r, "the process cannot be signalled");
 }
 
 static void line_overdue(struct inspector *i)
@@ -260,24 +337,51 @@ static void opened(struct inspector *i, int r, const char *text)
         set_state(i, INSPECTOR_OPEN, 0, 0);
     else
         linger(i);
-    watch(i);
+    (void)watch(i);
     if (done)
         done(i->arg, r, text);
 }
 
 /* ---- lines on stderr ----------------------------------------------------------------------------------------------- */
 
+/* Each look reads tables of /proc, and an app can print lines faster than that: past the limit a line is the app's. */
+static bool may_look(struct inspector *i)
+{
+    int64_t now = loop_ms(i);
+    if (now - i->looks_from_ms >= 1000) {
+        i->looks_from_ms = now;
+        i->looks = 0;
+    }
+    return i->looks++ < LOOKS_PER_SECOND;
+}
+
+static bool is_old_port(const struct inspector *i, unsigned port)
+{
+    for (size_t n = 0; n < i->old_port_count; n++)
+        if (i->old_ports[n] == port)
+            return true;
+    return false;
+}
+
+/* Did the target open this port after it was signalled? */
+static bool is_targets(const struct inspector *i, unsigned port)
+{
+    return i->pid > 0 && !is_old_port(i, port) && procfs_listens(i->pid, port) == 1;
+}
+
 static bool confirm_line(void *arg, unsigned port, const char *path)
 {
     struct inspector *i = arg;
-    bool expected = i->state == INSPECTOR_SIGNALLED || i->state == INSPECTOR_OPEN;
-    if (expected && procfs_listens(i->pid, port) == 1)
-        return true;
-    /* The port of an inspector that opens again may be closed within the same turn of the process's loop. */
-    if (i->state == INSPECTOR_REOPENS)
+    if (!may_look(i))
+        return false;
+    if (is_targets(i, port))
         return true;
     /* All that write to this pipe are in the group of the instance's process, if they did not leave it. */
-    return procfs_group_listener(i->instance->pgid, port) > 0;
+    pid_t pid = procfs_group_listener(i->instance->pgid, port);
+    if (pid > 0 && !(pid == i->pid && is_old_port(i, port)))
+        return true;
+    /* The port of an inspector that opens again may be closed within the same turn of the process's loop. */
+    return i->state == INSPECTOR_REOPENS && pid == 0 && i->guesses++ < GUESSES_MAX;
 }
 
 /* A process of the instance that is not the target: opened by its cluster primary in our wake. */
@@ -285,47 +389,67 @@ static void see_child(struct inspector *i, unsigned port, const char *path)
 {
     struct instance *in = i->instance;
     pid_t pid = procfs_group_listener(in->pgid, port);
-    if (i->state == INSPECTOR_CLOSED || in->user_opens || pid <= 0 || i->child_count == INSPECTOR_CHILDREN)
+    if (i->state == INSPECTOR_CLOSED || in->user_opens || pid <= 0 || pid == i->pid)
         return;
     for (unsigned n = 0; n < i->child_count; n++)
         if (i->children[n].pid == pid && i->children[n].port == port)
             return;
-    i->children[i->child_count++] = (struct inspector_child){.pid = pid, .port = port};
-    i->clients++;
-    in->err.lines.attach_expected++;
-    supervisor_child_opened(in, pid, port, path);
-}
-
-static void reopened_or_opened(struct inspector *i)
-{
-    if (i->state != INSPECTOR_REOPENS) {
-        opened(i, 0, NULL);
+    if (i->child_count == INSPECTOR_CHILDREN) {
+        log_warn(0, "%s: more than %d cluster workers opened their inspectors", instance_name(in),
+                 INSPECTOR_CHILDREN);
         return;
     }
-    i->reopens = false;
-    set_state(i, INSPECTOR_LEFT_OPEN, 0, LEFT_OPEN_POLL_MS);
-    watch(i);
+    struct inspector_child *child = &i->children[i->child_count++];
+    *child = (struct inspector_child){.pid = pid, .port = port};
+    (void)snprintf(child->path, sizeof child->path, "%s", path);
+    close_again(i, pid, port, path);
+}
+
+/* The target's own port: awaited, or too late for whoever asked for it. */
+static void see_target(struct inspector *i, unsigned port, const char *path)
+{
+    i->port = port;
+    i->ours = true;
+    (void)snprintf(i->path, sizeof i->path, "%s", path);
+    switch (i->state) {
+    case INSPECTOR_SIGNALLED:
+    case INSPECTOR_GATE:
+        opened(i, 0, NULL);
+        break;
+    case INSPECTOR_SILENT:
+    case INSPECTOR_LINGERING:
+        i->silent_pid = 0;
+        close_again(i, i->pid, port, path);
+        set_state(i, INSPECTOR_LEFT_OPEN, 0, LEFT_OPEN_POLL_MS);
+        break;
+    case INSPECTOR_REOPENS: /* a timer in the process closes it */
+        i->reopens = false;
+        set_state(i, INSPECTOR_LEFT_OPEN, 0, LEFT_OPEN_POLL_MS);
+        break;
+    case INSPECTOR_OPEN:
+    case INSPECTOR_CHECKING:
+    case INSPECTOR_LEFT_OPEN:
+    case INSPECTOR_CLOSED:
+        break;
+    }
+    (void)watch(i);
 }
 
 static void see_listening(struct inspector *i, unsigned port, const char *path)
 {
     struct instance *in = i->instance;
-    bool of_target = procfs_listens(i->pid, port) == 1;
-    if (i->state == INSPECTOR_REOPENS && !of_target) {
-        i->reopens = false;
-        linger(i);
+    if (port == i->port && i->state != INSPECTOR_SIGNALLED && i->state != INSPECTOR_GATE)
+        return; /* 8 to 12 repeat themselves */
+    if (!may_look(i))
         return;
-    }
-    bool awaited = i->state == INSPECTOR_SIGNALLED || (i->state == INSPECTOR_GATE && !in->user_opens);
-    if (of_target && (awaited || i->state == INSPECTOR_REOPENS)) {
-        i->port = port;
-        i->ours = true;
-        (void)snprintf(i->path, sizeof i->path, "%s", path);
-        reopened_or_opened(i);
-    } else if (in->user_opens && in->process && procfs_listens(in->process->pid, port) == 1) {
-        i->user_port = port;
-        (void)snprintf(i->user_path, sizeof i->user_path, "%s", path);
-    } else if (!of_target) {
+    if (in->user_opens) {
+        if (in->process && procfs_listens(in->process->pid, port) == 1) {
+            i->user_port = port;
+            (void)snprintf(i->user_path, sizeof i->user_path, "%s", path);
+        }
+    } else if (is_targets(i, port)) {
+        see_target(i, port, path);
+    } else {
         see_child(i, port, path);
     }
 }
@@ -364,13 +488,14 @@ void inspector_check(struct inspector *i, inspector_checked_cb done, void *arg)
 void inspector_expect_reopening(struct inspector *i)
 {
     i->reopens = true;
+    i->guesses = 0;
 }
 
 static void checked(struct inspector *i, bool left_open)
 {
     inspector_checked_cb done = i->on_checked;
     i->on_checked = NULL;
-    watch(i);
+    (void)watch(i);
     if (done)
         done(i->arg, left_open);
 }
@@ -398,20 +523,47 @@ static void check(struct inspector *i)
         checked(i, false);
         return;
     }
-    if (i->state != INSPECTOR_CHECKING || loop_ms(i) < i->deadline_ms)
+    if (i->state == INSPECTOR_LEFT_OPEN) {
+        mend_left_open(i);
         return;
+    }
+    if (loop_ms(i) < i->deadline_ms)
+        return;
+    i->polls = 0;
     set_state(i, INSPECTOR_LEFT_OPEN, 0, LEFT_OPEN_POLL_MS);
     checked(i, true);
 }
 
-/* The port is closed (or never opened); lines that are on their way are still cut for a second. */
+/* Starts a probe that closes the port; its attaching is no stranger's. */
+static void close_again(struct inspector *i, pid_t pid, unsigned port, const char *path)
+{
+    inspector_client(i);
+    supervisor_close_inspector(i->instance, pid, port, path);
+}
+
+/* Whatever kept it open may be over by now.  Node 8 and 9 close in their own time. */
+static void mend_left_open(struct inspector *i)
+{
+    if (++i->polls % CLOSE_AGAIN_POLLS != 0 || i->instance->runtime.major < 10 || inspector_has_strangers(i))
+        return;
+    if (i->ours && procfs_listens(i->pid, i->port) == 1)
+        close_again(i, i->pid, i->port, i->path);
+    for (unsigned n = 0; n < i->child_count; n++)
+        close_again(i, i->children[n].pid, i->children[n].port, i->children[n].path);
+}
+
+/* The port is closed (or never opened); lines that are on their way are still cut for a second.  One that did not open is
+ * watched until its process ends: the signal may be pending. */
 static void linger(struct inspector *i)
 {
-    set_state(i, INSPECTOR_LINGERING, 0, LINGER_MS);
+    if (i->silent_pid && instance_pid(i->instance))
+        set_state(i, INSPECTOR_SILENT, 0, 0);
+    else
+        set_state(i, INSPECTOR_LINGERING, 0, LINGER_MS);
 }
 
 static void rest(struct inspector *i)
 {
     set_state(i, INSPECTOR_CLOSED, 0, 0);
-    watch(i);
+    (void)watch(i);
 }

@@ -21,15 +21,17 @@ enum inspector_state {
     INSPECTOR_CHECKING,  /* waiting for the port to close */
     INSPECTOR_LEFT_OPEN, /* it did not; looked at again from time to time */
     INSPECTOR_REOPENS,   /* closed; opens once more when the blocked event loop turns, and a timer closes it then */
+    INSPECTOR_SILENT,    /* did not open when asked; it still may, and is closed then */
     INSPECTOR_LINGERING, /* closed; late lines may still come */
 };
 
 /* Node's cluster module opens the workers' inspectors when their primary's is opened.  They are closed at once, as far as
  * this table goes. */
-enum { INSPECTOR_CHILDREN = 64 };
+enum { INSPECTOR_CHILDREN = 64, INSPECTOR_PORTS = 64 };
 struct inspector_child {
     pid_t pid;
     unsigned port;
+    char path[INSPECTOR_PATH_MAX];
 };
 
 /* 0: the inspector is open.  Otherwise a code and a sentence for people. */
@@ -53,6 +55,12 @@ struct inspector {
     unsigned user_port;  /* is open anyhow: the user's own --inspect, or "profiling": "always" */
     char user_path[INSPECTOR_PATH_MAX];
     bool reopens;        /* the capture found the event loop blocked */
+    unsigned guesses;    /* lines believed in INSPECTOR_REOPENS whose port was closed already */
+    unsigned polls;      /* of INSPECTOR_LEFT_OPEN */
+    unsigned old_ports[INSPECTOR_PORTS]; /* on which the target listened before it was signalled: none is the inspector's */
+    size_t old_port_count;
+    int64_t looks_from_ms; /* looks into /proc for lines on stderr, limited per second: an app may print any number */
+    unsigned looks;
     bool keep_open;      /* "profiling": "always" */
     inspector_opened_cb on_opened;
     inspector_checked_cb on_checked;
@@ -69,6 +77,15 @@ void inspector_process_gone(struct inspector *i);
 
 /* Opens the inspector of `pid`; `done` comes from the loop. */
 void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg);
+/* Ends a wait for `arg` that has sent no signal yet, without its callback; false when there is none. */
+bool inspector_abort(struct inspector *i, const void *arg);
+
+/* Does the process write its stderr to the instance's pipe, where the inspector tells its address? */
+bool inspector_reads_stderr_of(const struct inspector *i, pid_t pid);
+
+/* A cluster worker of `primary` whose stderr goes elsewhere; 0: there is none. */
+pid_t inspector_silent_worker(const struct inspector *i, pid_t primary);
+
 /* Opens it for good ("profiling": "always"); a failure is logged. */
 void inspector_open_always(struct inspector *i);
 

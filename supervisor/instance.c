@@ -1,5 +1,6 @@
 #include "supervisor/instance.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,12 @@
 
 enum {
     /* Online is what has lived this long and has come to rest; one that is busy all the time is believed later. */
-    SETTLE_MIN_MS = 200,
+    SETTLE_MIN_MS = 75,
     SETTLE_MAX_MS = 1000,
     SETTLE_STEP_MS = 50,
     SWEEP_STEP_MS = 20,
+    SWEEP_END_MS = 1000, /* after SIGKILL nothing is waited for longer */
+    SPAWN_AGAIN_MS = 1000,
 };
 
 /* Actions, in the order of enum instance_action. */
@@ -201,9 +204,16 @@ static void on_runtime_known(void *arg, const struct runtime_version *version)
     launch(in);
 }
 
+/* A lack that may be over in a moment: the app is not given up for it. */
+static bool passes(int r)
+{
+    return r == -EMFILE || r == -ENFILE || r == -EAGAIN || r == -ENOMEM || r == -ENOSPC;
+}
+
 static void launch(struct instance *in)
 {
     char *text = NULL;
+    in->asked_to_go = false;
     uv_update_time(&in->sup->loop);
     in->history.started_ms = (int64_t)uv_now(&in->sup->loop);
     in->started_wall_ms = loop_wall_ms();
@@ -211,7 +221,7 @@ static void launch(struct instance *in)
     if (r < 0) {
         log_err(0, "%s: %s", instance_name(in), text);
         set_error(in, text);
-        instance_event(in, EV_SPAWN_FAILED);
+        instance_event(in, passes(r) ? EV_SPAWN_LATER : EV_SPAWN_FAILED);
         return;
     }
     log_info("%s: started, pid %d", instance_name(in), (int)in->process->pid);
@@ -243,6 +253,9 @@ static void on_settle(uv_timer_t *timer)
 
 static void do_stop(struct instance *in)
 {
+    /* There is no process any more, and the sweep goes on; exit_done() sees what is wanted now. */
+    if (in->sweeping)
+        return;
     (void)uv_timer_stop(&in->timer);
     if (in->asking_runtime) {
         runtimes_forget(in->sup->runtimes, in);
@@ -259,7 +272,7 @@ static void do_stop(struct instance *in)
 void instance_capture_released(struct instance *in)
 {
     in->capture = NULL;
-    if (in->state == INSTANCE_STOPPING && in->process)
+    if (in->state == INSTANCE_STOPPING && !in->asked_to_go)
         ask_to_go(in);
 }
 
@@ -267,6 +280,7 @@ static void ask_to_go(struct instance *in)
 {
     if (!in->process)
         return;
+    in->asked_to_go = true;
     int64_t timeout_ms = in->app->spec.kill_timeout_ms;
     in->kill_at_ms = (int64_t)uv_now(&in->sup->loop) + timeout_ms;
     (void)process_group_signal(in->pgid, SIGINT);
@@ -303,7 +317,8 @@ void instance_process_exited(void *arg, struct exit_status status)
         in->kill_at_ms = (int64_t)uv_now(&in->sup->loop) + in->app->spec.kill_timeout_ms;
         (void)process_group_signal(in->pgid, SIGINT);
     }
-    if (process_group_alive(in->pgid))
+    in->sweeping = process_group_alive(in->pgid);
+    if (in->sweeping)
         (void)uv_timer_start(&in->timer, on_sweep, SWEEP_STEP_MS, SWEEP_STEP_MS);
     else
         exit_done(in);
@@ -312,17 +327,21 @@ void instance_process_exited(void *arg, struct exit_status status)
 static void on_sweep(uv_timer_t *timer)
 {
     struct instance *in = timer->data;
-    if (process_group_alive(in->pgid)) {
-        if ((int64_t)uv_now(timer->loop) >= in->kill_at_ms)
-            (void)process_group_signal(in->pgid, SIGKILL);
+    int64_t overdue_ms = (int64_t)uv_now(timer->loop) - in->kill_at_ms;
+    bool alive = process_group_alive(in->pgid);
+    if (alive && overdue_ms >= 0)
+        (void)process_group_signal(in->pgid, SIGKILL);
+    if (alive && overdue_ms < SWEEP_END_MS)
         return;
-    }
+    if (alive)
+        log_warn(0, "%s: processes of its group %d do not end", instance_name(in), (int)in->pgid);
     exit_done(in);
 }
 
 static void exit_done(struct instance *in)
 {
     (void)uv_timer_stop(&in->timer);
+    in->sweeping = false;
     bool stopping = in->state == INSTANCE_STOPPING;
     enum instance_event event =
         restart_rule(&in->app->spec, &in->history, (int64_t)uv_now(&in->sup->loop), stopping, in->again);
@@ -335,7 +354,10 @@ static void exit_done(struct instance *in)
 
 static void do_delay(struct instance *in)
 {
-    (void)uv_timer_start(&in->timer, on_delay_over, (uint64_t)in->app->spec.restart_delay_ms, 0);
+    int64_t delay_ms = in->app->spec.restart_delay_ms;
+    if (in->error && delay_ms < SPAWN_AGAIN_MS)
+        delay_ms = SPAWN_AGAIN_MS;
+    (void)uv_timer_start(&in->timer, on_delay_over, (uint64_t)delay_ms, 0);
 }
 
 static void on_delay_over(uv_timer_t *timer)
@@ -347,7 +369,7 @@ static void on_delay_over(uv_timer_t *timer)
 
 bool instance_at_rest(const struct instance *in)
 {
-    return in->state != INSTANCE_LAUNCHING && in->state != INSTANCE_STOPPING;
+    return in->state != INSTANCE_LAUNCHING && in->state != INSTANCE_STOPPING && !in->sweeping;
 }
 
 pid_t instance_pid(const struct instance *in)
@@ -387,7 +409,8 @@ char *instance_explain(const struct instance *in)
                        e->status.by_signal ? "ended by signal" : "exited with code", e->status.code,
                        (long long)e->uptime_ms);
     if (in->state == INSTANCE_WAITING)
-        (void)buf_addf(&text, ", next try in %d ms", in->app->spec.restart_delay_ms);
+        (void)buf_addf(&text, ", next try in %d ms",
+                       in->error ? SPAWN_AGAIN_MS : in->app->spec.restart_delay_ms);
     if (in->logs_open && e->set)
         logstream_tail(&in->err, in->err_from, &tail);
     if (tail.len > 0)

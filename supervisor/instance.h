@@ -43,6 +43,8 @@ struct instance {
     bool again;       /* start after the present stop */
     bool delete_when_stopped;
     bool asking_runtime;
+    bool sweeping;    /* the process is gone, members of its group are being ended */
+    bool asked_to_go; /* this process was sent its one stop signal */
 
     struct process *process; /* NULL: none */
     pid_t pgid;              /* of the last process: members may outlive it */

@@ -20,6 +20,7 @@
     X(EV_EXITED_LATER) /* … and shall come back after its delay */                                 \
     X(EV_EXITED_ERROR) /* … and has failed too often */                                            \
     X(EV_SPAWN_FAILED) /* there never was a process */                                             \
+    X(EV_SPAWN_LATER)  /* … for a lack that passes: try again in a moment */                       \
     X(EV_DELAY_OVER)   /* the restart delay has passed */                                          \
     X(EV_KILL_TIMEOUT) /* it did not go when asked */
 

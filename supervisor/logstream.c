@@ -61,7 +61,10 @@ static int open_files(struct logstream *s, unsigned pipe_bytes)
     s->index = open_at_end(index_path, &unused);
     if (s->index < 0)
         return s->index;
-    return open_pipe(pipe_bytes, &s->pipe_read, &s->pipe_write);
+    int r = open_pipe(pipe_bytes, &s->pipe_read, &s->pipe_write);
+    int size = r == 0 ? fcntl(s->pipe_read, F_GETPIPE_SZ) : 0;
+    s->pipe_bytes = size > 0 ? (unsigned)size : 0;
+    return r;
 }
 
 static void close_fd(int *fd)
@@ -274,16 +277,23 @@ void logstream_drain(struct logstream *s)
         continue;
 }
 
-void logstream_watch(struct logstream *s, bool on)
+int logstream_watch(struct logstream *s, bool on)
 {
+    if (on == s->watching)
+        return 0;
     if (on && s->look_read < 0) {
         int size = fcntl(s->pipe_read, F_GETPIPE_SZ);
-        if (open_pipe(size > 0 ? (unsigned)size : LOOK_BYTES, &s->look_read, &s->look_write) < 0)
-            return;
+        int r = open_pipe(size > 0 ? (unsigned)size : LOOK_BYTES, &s->look_read, &s->look_write);
+        if (r < 0)
+            return r;
         (void)fcntl(s->look_write, F_SETFL, O_NONBLOCK);
     }
     s->watching = on;
     s->waits = 0;
+    /* What was seen before this says nothing about what comes now. */
+    s->lines.mid_line = false;
+    s->lines.help_due = 0;
+    return 0;
 }
 
 void logstream_tail(const struct logstream *s, int64_t from, struct buf *out)

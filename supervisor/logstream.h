@@ -23,6 +23,7 @@ struct logstream {
     unsigned open_handles;
     int pipe_read;
     int pipe_write; /* what the child gets */
+    unsigned pipe_bytes; /* its size as the kernel gave it */
     int file;
     int index;
     int look_read; /* tee's copy; -1 until watch is first switched on */
@@ -46,8 +47,9 @@ void logstream_close(struct logstream *s, logstream_closed_cb on_closed, void *a
 /* Moves everything that is in the pipe now: called when the process has ended. */
 void logstream_drain(struct logstream *s);
 
-/* Looks at lines from now on, or no longer.  The callbacks are those of stderr_lines. */
-void logstream_watch(struct logstream *s, bool on);
+/* Looks at lines from now on, or no longer.  The callbacks are those of stderr_lines.  Returns 0, or a negative code when
+ * the lines cannot be looked at (no descriptors left); then nothing has changed. */
+int logstream_watch(struct logstream *s, bool on);
 
 /* The last bytes written since `from`, at most LIMIT_STDERR_TAIL, as whole lines where possible. */
 void logstream_tail(const struct logstream *s, int64_t from, struct buf *out);

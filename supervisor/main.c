@@ -106,6 +106,11 @@ int main(int argc, char **argv)
         return 2;
     }
     AUTOFREE char *home = argc == 3 ? xstrdup(argv[2]) : path_home();
+    /* Whoever started us may have left something blocked or ignored. */
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGCHLD, SIG_DFL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     (void)spawn_raise_nofile();

@@ -35,19 +35,33 @@ static bool is_forced(const struct strlist *env)
     return value && (str_eq(value, "1") || str_eq(value, "true"));
 }
 
+/* One word of NODE_OPTIONS or of the command line, without a quote before it. */
+static bool word_names_inspector(const char *word)
+{
+    word += *word == '"';
+    return str_starts(word, "--inspect") || str_starts(word, "--debug-port") || str_starts(word, "--debug_port");
+}
+
 static bool names_inspector(const char *options)
 {
-    return options && (strstr(options, "inspect") || strstr(options, "debug-port") ||
-                       strstr(options, "debug_port"));
+    for (const char *at = options; at && *at; at += strcspn(at, " ")) {
+        at += strspn(at, " ");
+        if (word_names_inspector(at))
+            return true;
+    }
+    return false;
 }
 
 /* --inspect, --inspect=…, --inspect-brk…, but neither --inspect-port nor --inspect-publish-uid. */
 static bool opens_inspector(const char *options)
 {
-    for (const char *at = options; at && (at = strstr(at, "--inspect")); at++) {
-        const char *rest = at + strlen("--inspect");
-        if (*rest == '\0' || *rest == '=' || *rest == ' ' || str_starts(rest, "-brk") ||
-            str_starts(rest, "-wait"))
+    for (const char *at = options; at && *at; at += strcspn(at, " ")) {
+        at += strspn(at, " ");
+        const char *rest = at + (*at == '"');
+        if (!str_starts(rest, "--inspect"))
+            continue;
+        rest += strlen("--inspect");
+        if (strchr("= \"", *rest) || str_starts(rest, "-brk") || str_starts(rest, "-wait"))
             return true;
     }
     return false;

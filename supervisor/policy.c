@@ -84,8 +84,8 @@ static int read_duration(struct policy *p, const json_t *root)
         us = json_integer_value(value) <= 0 ? -1 : json_integer_value(value) * 1000;
     if (json_is_string(value) && str_to_duration_us(json_string_value(value), 1000, &us) < 0)
         us = -1;
-    if (us < 1000)
-        return broken(p, "\"max_duration\" must be a time like \"5m\" or a number of milliseconds");
+    if (us < 1000 || us / 1000 > LIMIT_CAPTURE_LONGEST_MS)
+        return broken(p, "\"max_duration\" must be a time like \"5m\" or a number of milliseconds, and at most a day");
     p->max_duration_ms = us / 1000;
     return 0;
 }

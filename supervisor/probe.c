@@ -93,6 +93,9 @@ static void on_hello(struct probe *p, const struct msg *m)
 {
     AUTOJSON json_t *answer = json_object();
     json_set_int(answer, "version", WIRE_VERSION);
+    json_set_string(answer, "program", "proctord");
+    json_set_string(answer, "release", PROCTOR_VERSION);
+    json_set_int(answer, "pid", getpid());
     (void)conn_result(&p->conn, m->id, answer, -1);
     (void)conn_notify(&p->conn, "begin", p->begin);
 }
@@ -127,8 +130,10 @@ static void on_msg(struct conn *c, struct msg *m)
 
 void probe_limit(struct probe *p, uint64_t ms)
 {
-    if (p->timer_open)
-        (void)uv_timer_start(&p->deadline, on_deadline, ms, 0);
+    uv_handle_t *handle = (uv_handle_t *)&p->deadline;
+    if (!p->timer_open || (uv_is_active(handle) && uv_timer_get_due_in(&p->deadline) <= ms))
+        return;
+    (void)uv_timer_start(&p->deadline, on_deadline, ms, 0);
 }
 
 /* Goes on in on_exited(). */

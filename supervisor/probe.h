@@ -39,5 +39,5 @@ void probe_stop(struct probe *p, const char *reason);
 void probe_cancel(struct probe *p);
 void probe_leave_open(struct probe *p);
 
-/* It must be gone in `ms` from now, or is killed.  A later call replaces an earlier one. */
+/* It must be gone in `ms` from now, or is killed.  A later call can only shorten this. */
 void probe_limit(struct probe *p, uint64_t ms);

@@ -40,9 +40,10 @@ static void on_event(uv_poll_t *poll, int status, int events)
 {
     struct process *p = poll->data;
     siginfo_t info = {0};
-    if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno != ECHILD)
-        return;
-    if (info.si_pid == 0)
+    bool reaped_elsewhere = false;
+    if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        reaped_elsewhere = errno == ECHILD;
+    if (info.si_pid == 0 && !reaped_elsewhere)
         return;
     struct exit_status exit_status = {
         .by_signal = info.si_code != CLD_EXITED,
@@ -90,5 +91,6 @@ int process_group_signal(pid_t pgid, int sig)
 
 bool process_group_alive(pid_t pgid)
 {
-    return process_group_signal(pgid, 0) == 0;
+    /* Signals reach zombies too, and whoever must reap them may be slow. */
+    return process_group_signal(pgid, 0) == 0 && procfs_group_alive(pgid);
 }

@@ -36,6 +36,7 @@ struct runtime {
     ino_t ino;
     struct timespec mtime;
     bool known;
+    bool asking;
     struct runtime_version version;
     struct list waiters;
 };
@@ -130,12 +131,25 @@ static bool is_elf(const char *path)
            memcmp(magic, "\177ELF", sizeof magic) == 0;
 }
 
+/* node, nodejs, node20, node-v20.1.0; not node_exporter, which "-v" may start for good. */
+static bool is_node_name(const char *name)
+{
+    if (!str_starts(name, "node"))
+        return false;
+    const char *rest = name + strlen("node");
+    if (str_starts(rest, "js"))
+        rest += strlen("js");
+    rest += *rest == '-';
+    rest += *rest == 'v';
+    return strspn(rest, "0123456789.") == strlen(rest);
+}
+
 /* The program that may be Node; NULL when there is nothing to ask. */
 static const char *candidate(const struct app_spec *spec)
 {
     bool direct = str_eq(spec->interpreter, "none");
     const char *file = direct ? spec->script : spec->interpreter;
-    bool named = str_starts(path_base(file), "node");
+    bool named = is_node_name(path_base(file));
     if (!named && (direct || !interprets_javascript(spec->script)))
         return NULL;
     return is_elf(file) ? file : NULL;
@@ -178,14 +192,15 @@ int runtimes_ask(struct runtimes *rs, const struct app_spec *spec, struct runtim
         *ret_version = runtime->version;
         return 1;
     }
-    if (!runtime) {
+    if (!runtime)
         runtime = add(rs, file, &st);
+    if (!runtime->asking) {
         int r = question_start(rs, runtime);
         if (r < 0) {
             log_warn(r, "%s -v: cannot be run, taken for no Node", file);
-            runtime->known = true;
             return 1;
         }
+        runtime->asking = true;
     }
     struct waiter *w = xcalloc(1, sizeof *w);
     w->done = done;
@@ -266,7 +281,9 @@ static void on_exited(uv_poll_t *poll, int status, int events)
     struct runtime *runtime = q->runtime;
     if (runtime) {
         bool finished = info.si_code == CLD_EXITED && info.si_status == 0 && n > 0;
-        runtime->known = true;
+        /* One that was killed for being slow is asked again the next time. */
+        runtime->known = info.si_code == CLD_EXITED;
+        runtime->asking = false;
         if (finished)
             (void)runtime_read_version(text, &runtime->version);
         log_info("%s: %s%.*s", runtime->path, runtime->version.is_node ? "Node " : "not Node",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/auto.h"
@@ -33,19 +34,31 @@ static int check_header(struct slots_file *file)
     return ours ? 0 : -EPROTO;
 }
 
+/* All its blocks are there from the start: a full disk is an error here, and not a SIGBUS in the middle.  Never shorter than
+ * it is: another version may have made it. */
+static int grow(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_size > (off_t)sizeof(struct slots_file))
+        return 0;
+    return -posix_fallocate(fd, 0, sizeof(struct slots_file));
+}
+
 int slots_open(struct slots *s, const char *path)
 {
     AUTOCLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
-    /* A sparse file: only the slots in use take memory. */
-    if (ftruncate(fd, sizeof(struct slots_file)) < 0)
-        return -errno;
+    int r = grow(fd);
+    if (r < 0)
+        return r;
     struct slots_file *file =
         mmap(NULL, sizeof *file, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (file == MAP_FAILED)
         return -errno;
-    int r = check_header(file);
+    r = check_header(file);
     if (r < 0) {
         (void)munmap(file, sizeof *file);
         return r;

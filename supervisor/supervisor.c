@@ -25,7 +25,9 @@
 enum {
     METER_MS = 2000,
     SURVIVORS_MS = 1600, /* as a stop's default kill_timeout */
-    PIPE_BYTES_MAX = 256 << 10,
+    PIPE_BYTES_MAX = 1 << 20, /* measured: docs/BENCHMARKS.md, "Log pipes" */
+    PIPE_BYTES_MIN = 64 << 10,
+    PIPE_SHARE = 16,
     PIPE_PAGES_ALL = 12000, /* of the 16384 that an unprivileged user may have in pipes */
 };
 
@@ -183,11 +185,20 @@ int supervisor_next_pm_id(struct supervisor *sup)
     return sup->next_pm_id++;
 }
 
+/* Each pipe gets at most a share of what is left, so that the first ones do not take everything. */
 unsigned supervisor_pipe_bytes(struct supervisor *sup)
 {
-    size_t pipes = 2 * (supervisor_instance_count(sup) + 1);
-    size_t bytes = PIPE_PAGES_ALL / pipes * (size_t)sysconf(_SC_PAGESIZE);
-    return bytes < PIPE_BYTES_MAX ? (unsigned)bytes : PIPE_BYTES_MAX;
+    struct app *app;
+    struct instance *in;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), used = 0;
+    LIST_EACH(app, &sup->apps)
+        LIST_EACH(in, &app->instances)
+            used += in->logs_open ? in->out.pipe_bytes + in->err.pipe_bytes : 0;
+    size_t left = used / page < PIPE_PAGES_ALL ? PIPE_PAGES_ALL - used / page : 0;
+    size_t bytes = PIPE_BYTES_MAX;
+    while (bytes > PIPE_BYTES_MIN && bytes / page > left / PIPE_SHARE)
+        bytes /= 2;
+    return (unsigned)bytes;
 }
 
 void supervisor_child_environment(struct strlist *env)
@@ -253,7 +264,7 @@ void supervisor_client_attached(struct instance *in)
         captures_attached(in->capture);
 }
 
-void supervisor_child_opened(struct instance *in, pid_t pid, unsigned port, const char *path)
+void supervisor_close_inspector(struct instance *in, pid_t pid, unsigned port, const char *path)
 {
     closer_start(in->sup, pid, port, path, in->runtime.major);
 }
@@ -324,7 +335,7 @@ static bool apps_are_down(struct supervisor *sup)
     struct instance *in;
     LIST_EACH(app, &sup->apps)
         LIST_EACH(in, &app->instances)
-            if (in->process || !instance_at_rest(in))
+            if (in->process || in->sweeping || !instance_at_rest(in))
                 return false;
     return true;
 }
@@ -377,6 +388,7 @@ static void close_handles(struct supervisor *sup)
     uv_close((uv_handle_t *)&sup->on_term, NULL);
     uv_close((uv_handle_t *)&sup->on_int, NULL);
     uv_close((uv_handle_t *)&sup->agent.timer, NULL);
+    uv_close((uv_handle_t *)&sup->agent.watchdog, NULL);
     runtimes_free(sup->runtimes);
     sup->runtimes = NULL;
 }

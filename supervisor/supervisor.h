@@ -74,7 +74,7 @@ void supervisor_state_changed(struct supervisor *sup);
 void supervisor_instance_changed(struct instance *in);
 void supervisor_app_waits_for_us(struct instance *in);
 void supervisor_client_attached(struct instance *in);
-void supervisor_child_opened(struct instance *in, pid_t pid, unsigned port, const char *path);
+void supervisor_close_inspector(struct instance *in, pid_t pid, unsigned port, const char *path);
 void supervisor_capture_ended(struct supervisor *sup);
 void supervisor_agent_gone(struct supervisor *sup);
 void supervisor_state_written(struct supervisor *sup);

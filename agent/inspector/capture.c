@@ -159,8 +159,7 @@ static void enter(struct capture *c, enum capture_phase phase)
 static unsigned duration_ms(const struct capture *c)
 {
     int64_t asked = c->order.duration_ms;
-    return asked > 0 && asked < LIMIT_CAPTURE_DURATION_MS ? (unsigned)asked
-                                                          : LIMIT_CAPTURE_DURATION_MS;
+    return asked > 0 && asked <= LIMIT_CAPTURE_LONGEST_MS ? (unsigned)asked : LIMIT_CAPTURE_DURATION_MS;
 }
 
 static void start_timer(uv_timer_t *timer, uv_timer_cb on_timer, uint64_t after_ms)
@@ -570,7 +569,8 @@ void capture_stop(struct capture *c, enum stop_reason reason)
 void capture_cancel(struct capture *c)
 {
     /* Once all is closed the result stands. */
-    if (c->end.state == CAPTURE_CANCELLED || c->end.state == CAPTURE_FAILED || c->session.closed)
+    if (c->end.state == CAPTURE_CANCELLED || c->end.state == CAPTURE_FAILED || c->session.closed ||
+        !c->kind->enable)
         return;
     bool leaving = decided(c);
     c->complete = false;
@@ -590,5 +590,7 @@ void capture_drop(struct capture *c)
 {
     if (!decided(c))
         decide(c, CAPTURE_CANCELLED);
-    session_close(&c->session, SESSION_DROP);
+    /* Nobody else is left to close the port; the session's own limits keep this short. */
+    bool close_port = c->order.close && !c->leave_open && !c->app_ends && c->session.verified;
+    session_close(&c->session, close_port ? SESSION_CLOSE_PORT : SESSION_DROP);
 }

@@ -49,7 +49,7 @@ struct capture_order {
     unsigned port;
     const char *path; /* holds the UUID */
     int node_major;
-    int64_t duration_ms;    /* 0: until stopped, LIMIT_CAPTURE_DURATION_MS at most */
+    int64_t duration_ms;    /* 0: until stopped, LIMIT_CAPTURE_DURATION_MS at most; the supervisor always says one */
     int64_t interval_us;    /* cpu; 0: the default */
     int64_t interval_bytes; /* heap; 0: the default */
     bool close;             /* the port is ours and is closed at the end */
@@ -89,5 +89,5 @@ void capture_cancel(struct capture *c);
 /* Somebody else is attached: disconnect at the end, but do not close the port. */
 void capture_leave_open(struct capture *c);
 
-/* Whoever asked has gone: drop the socket at once, keep nothing that is not complete. */
+/* Whoever asked has gone: close the port if it is ours, keep nothing that is not complete. */
 void capture_drop(struct capture *c);

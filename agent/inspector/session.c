@@ -20,19 +20,19 @@
  * inspector was closed meanwhile, the loop opens it anew at its next turn (measured on Node 8 to 26): only a timer of the
  * process itself can close it then.  A later session takes the timers of an earlier one away, or they would close it. */
 #define NOTE "Symbol.for('proctor.inspector')"
-static const char open_expression[] =
+static const char note_expression[] =
     "(function(){var k=" NOTE ",n=process[k];if(n)n.forEach(clearTimeout);n=[];"
     "Object.defineProperty(process,k,{value:n,configurable:true});"
-    "setImmediate(function(){n.turned=true});return process.pid})()";
+    "setImmediate(function(){n.turned=true});return 1})()";
 
 /* Answers 1 when the loop turns; otherwise leaves the timers behind.  Node 8 and 9 close by the first timer in any case. */
 #define LEAVE_EXPRESSION(needs_timer)                                                              \
     "(function(){var k=" NOTE ",n=process[k]||[],t=n.turned;"                                      \
     "function end(){process._debugEnd()}"                                                          \
-    "function last(){end();delete process[k]}"                                                     \
+    "function later(f,ms){var h=setTimeout(f,ms);n.push(h);h.unref()}"                             \
     "if(t)delete process[k];"                                                                      \
-    "if(" needs_timer ")n.push(setTimeout(function(){end();"                                       \
-    "if(!t){n.push(setTimeout(last,1000));n[n.length-1].unref()}},250)),n[n.length-1].unref();"    \
+    "if(" needs_timer ")later(function(){end();"                                                   \
+    "if(!t)later(function(){end();delete process[k]},1000)},250);"                                 \
     "return t?1:0})()"
 static const char leave_expression[] = LEAVE_EXPRESSION("!t");
 static const char old_leave_expression[] = LEAVE_EXPRESSION("true");
@@ -59,6 +59,8 @@ static void on_port_checked(void *arg, int r);
 static void connect_socket(struct session *s);
 static void on_ws_open(void *arg, int r, int status);
 static void on_pid(void *arg, int r, const json_t *result, const char *text);
+static void on_noted(void *arg, int r, const json_t *result, const char *text);
+static void watch_end(struct session *s);
 static void on_watched(void *arg, int r, const json_t *result, const char *text);
 static void opened(struct session *s);
 static void open_failed(struct session *s, int r, const char *text);
@@ -74,6 +76,7 @@ static void session_broken(struct session *s, int r);
 static void start_leaving(struct session *s);
 static void close_port(struct session *s);
 static void on_loop_known(void *arg, int r, const json_t *result, const char *text);
+static void end_inspector(struct session *s);
 static void disconnect(struct session *s);
 static void drop(struct session *s);
 static void on_ws_closed(void *arg);
@@ -212,8 +215,7 @@ static void on_ws_open(void *arg, int r, int status)
         return;
     }
     if (r == 0) {
-        const char *expression = s->target.port_is_ours ? open_expression : "process.pid";
-        request(s, "Runtime.evaluate", cdp_evaluate_params(expression), PID_MS, on_pid, s);
+        request(s, "Runtime.evaluate", cdp_evaluate_params("process.pid"), PID_MS, on_pid, s);
         return;
     }
     if (status == 0) {
@@ -250,6 +252,22 @@ static void on_pid(void *arg, int r, const json_t *result, const char *text)
         return;
     }
     s->verified = true;
+    if (s->target.port_is_ours)
+        request(s, "Runtime.evaluate", cdp_evaluate_params(note_expression), PID_MS, on_noted, s);
+    else
+        watch_end(s);
+}
+
+/* An app may have taken away what the note needs; then its loop counts as turning. */
+static void on_noted(void *arg, int r, const json_t *result, const char *text)
+{
+    struct session *s = arg;
+    s->noted = r == 0 && cdp_evaluate_int(result) == 1;
+    watch_end(s);
+}
+
+static void watch_end(struct session *s)
+{
     if (s->target.node_major < NODE_RUNTIME_MAJOR)
         opened(s);
     else
@@ -413,8 +431,13 @@ static void start_leaving(struct session *s)
 static void close_port(struct session *s)
 {
     bool old = s->target.node_major < DIRECT_END_MAJOR;
-    request(s, "Runtime.evaluate", cdp_evaluate_params(old ? old_leave_expression : leave_expression),
-            LEAVE_MS, on_loop_known, s);
+    const char *expression = old ? old_leave_expression : leave_expression;
+    if (!s->noted && old)
+        expression = "setTimeout(function(){process._debugEnd()},250).unref(),1";
+    if (s->noted || old)
+        request(s, "Runtime.evaluate", cdp_evaluate_params(expression), LEAVE_MS, on_loop_known, s);
+    else
+        end_inspector(s);
 }
 
 /* The process closes its inspector, and with it our socket.  Called directly this works in a blocked loop too, but crashes
@@ -422,12 +445,17 @@ static void close_port(struct session *s)
 static void on_loop_known(void *arg, int r, const json_t *result, const char *text)
 {
     struct session *s = arg;
-    s->loop_blocked = r == 0 && cdp_evaluate_int(result) == 0;
+    s->loop_blocked = s->noted && r == 0 && cdp_evaluate_int(result) == 0;
     if (s->target.node_major < DIRECT_END_MAJOR)
         disconnect(s);
     else
-        request(s, "Runtime.evaluate", cdp_evaluate_params("process._debugEnd()"), PORT_CLOSE_MS,
-                NULL, NULL);
+        end_inspector(s);
+}
+
+static void end_inspector(struct session *s)
+{
+    request(s, "Runtime.evaluate", cdp_evaluate_params("process._debugEnd()"), PORT_CLOSE_MS, NULL,
+            NULL);
 }
 
 static void disconnect(struct session *s)

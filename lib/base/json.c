@@ -4,11 +4,34 @@
 
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
+/* jansson goes 2048 levels deep, in recursion.  Whether the text is JSON at all is its business. */
+static bool is_too_deep(const char *text, size_t len)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < len && depth <= LIMIT_JSON_DEPTH; i++) {
+        char c = text[i];
+        if (c == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += c == '\\';
+        else if (c == '{' || c == '[')
+            depth++;
+        else if ((c == '}' || c == ']') && depth > 0)
+            depth--;
+    }
+    return depth > LIMIT_JSON_DEPTH;
+}
+
 json_t *json_object_parse(const char *text, size_t len)
 {
+    if (is_too_deep(text, len))
+        return NULL;
     json_t *j = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_object(j))
         return j;
@@ -107,7 +130,9 @@ json_t *json_from_env(const struct strlist *env)
         if (!equals)
             continue;
         AUTOFREE char *name = xstrndup(env->items[i], (size_t)(equals - env->items[i]));
-        json_set_string(object, name, equals + 1);
+        if (json_object_set_new(object, name, any_string(equals + 1)) < 0)
+            log_debug("the environment's variable %s has a name that is not UTF-8, passing it over",
+                      name);
     }
     return object;
 }

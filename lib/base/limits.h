@@ -57,8 +57,10 @@
 #define LIMIT_SPOOL_BYTES (2ull << 30)
 #define LIMIT_SPOOL_RECORDS 5000u
 
-/* A capture's duration when no policy says less. */
+/* A capture's duration when no policy says otherwise, and the longest that a policy may allow: profilers keep every
+ * sample in the app's memory until the end. */
 #define LIMIT_CAPTURE_DURATION_MS (5 * 60 * 1000)
+#define LIMIT_CAPTURE_LONGEST_MS (24 * 60 * 60 * 1000)
 
 /* A profile file given to an analysis, and its parts.  A day of 100 Hz samples is 8.6 million. */
 #define LIMIT_PROFILE_FILE (4ull << 30)

@@ -8,8 +8,12 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
+#include "lib/base/utf8.h"
 
-enum { RULES_MAX = 16, LINE_MAX_BYTES = 8192 };
+/* A line has room for its head and an error's text beside TEXT_MAX_BYTES of text. */
+enum { RULES_MAX = 16, TEXT_MAX_BYTES = 8000, LINE_MAX_BYTES = TEXT_MAX_BYTES + 1000 };
+
+#define CUT_MARK "\xe2\x80\xa6" /* an ellipsis */
 
 struct log_rule {
     char module[32];
@@ -100,16 +104,48 @@ static void add_head(struct buf *line, enum log_level level, const char *file)
                    (int)getpid(), level_names[level], (int)strcspn(base, "."), base);
 }
 
+/* `len` without the beginning of a character that the cut went through. */
+static size_t whole_characters(const char *text, size_t len)
+{
+    for (size_t back = 1; back < 4 && back <= len; back++)
+        if (utf8_char(text + len - back, back) < 0)
+            return len - back;
+    return len;
+}
+
+/* The text may hold foreign words, which must not look like lines of ours or move a terminal's cursor. */
+static void make_one_line(char *text)
+{
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+}
+
+static void add_text(struct buf *line, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+static void add_text(struct buf *line, const char *fmt, va_list ap)
+{
+    char text[TEXT_MAX_BYTES + 1];
+    int len = vsnprintf(text, sizeof text, fmt, ap);
+    bool cut = len > TEXT_MAX_BYTES;
+    if (len < 0)
+        text[0] = '\0';
+    if (cut)
+        text[whole_characters(text, TEXT_MAX_BYTES)] = '\0';
+    make_one_line(text);
+    (void)buf_addstr(line, text);
+    if (cut)
+        (void)buf_addstr(line, CUT_MARK);
+}
+
 void log_write(enum log_level level, const char *file, int r, const char *fmt, ...)
 {
     AUTOBUF struct buf line = BUF_INIT(LINE_MAX_BYTES);
     add_head(&line, level, file);
     va_list ap;
     va_start(ap, fmt);
-    int added = buf_vaddf(&line, fmt, ap);
+    add_text(&line, fmt, ap);
     va_end(ap);
-    if (added < 0)
-        (void)buf_addstr(&line, "(a log line that was too long)");
     if (r < 0)
         (void)buf_addf(&line, ": %s", err_str(r));
     (void)buf_addc(&line, '\n');

@@ -17,7 +17,8 @@ void log_init(const char *program, enum log_level fallback);
 
 bool log_enabled(enum log_level level, const char *file);
 
-/* `r`: an error code whose text is appended after ": ", or 0. */
+/* `r`: an error code whose text is appended after ": ", or 0.  Control characters in the text become '?', so that foreign
+ * words in it cannot forge a line; a text of more than 8000 bytes is cut and ends with an ellipsis. */
 void log_write(enum log_level level, const char *file, int r, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/mem.h"
 
-enum { STAT_BYTES = 1024, DESCENT_MAX = 64, TCP_LISTEN = 10, SOCKETS_MAX = 64 };
+enum { STAT_BYTES = 1024, DESCENT_MAX = 64, TCP_LISTEN = 10, SOCKETS_MAX = 64, LISTENERS_MAX = 4096 };
 
 /* ---- stat ---------------------------------------------------------------------------------------------------------- */
 
@@ -128,8 +129,13 @@ bool procfs_descends(pid_t pid, pid_t ancestor)
 
 /* ---- listening ports ----------------------------------------------------------------------------------------------- */
 
-/* Collects the inodes of sockets that listen on `port` in one of the process's own network tables. */
-static size_t listening_inodes(pid_t pid, const char *table, unsigned port, unsigned long *inodes, size_t max)
+struct listener {
+    unsigned long inode;
+    unsigned port;
+};
+
+/* Collects the sockets that listen on `port` (0: on any) in one of the process's own network tables. */
+static size_t read_listeners(pid_t pid, const char *table, unsigned port, struct listener *found, size_t max)
 {
     int fd = open_proc(pid, table, O_RDONLY);
     if (fd < 0)
@@ -147,14 +153,26 @@ static size_t listening_inodes(pid_t pid, const char *table, unsigned port, unsi
         if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*d %*d %lu", &local_port,
                    &state, &inode) != 3)
             continue;
-        if (local_port == port && state == TCP_LISTEN)
-            inodes[count++] = inode;
+        if (state == TCP_LISTEN && (port == 0 || local_port == port))
+            found[count++] = (struct listener){.inode = inode, .port = local_port};
     }
     return count;
 }
 
-/* Does one of the process's descriptors name one of these sockets? */
-static int holds_socket(pid_t pid, const unsigned long *inodes, size_t count)
+/* The inode of the socket that a descriptor in the folder /proc/PID/fd (open as `dir_fd`) is; 0 for anything else. */
+static unsigned long socket_inode(int dir_fd, const char *name)
+{
+    char target[64];
+    unsigned long inode;
+    ssize_t len = readlinkat(dir_fd, name, target, sizeof target - 1);
+    if (len <= 0)
+        return 0;
+    target[len] = '\0';
+    return sscanf(target, "socket:[%lu]", &inode) == 1 ? inode : 0;
+}
+
+/* Keeps those of the listeners that the process holds; how many are left, or -errno. */
+static int keep_held(pid_t pid, struct listener *found, size_t count)
 {
     int fd = open_proc(pid, "fd", O_RDONLY | O_DIRECTORY);
     if (fd < 0)
@@ -165,32 +183,48 @@ static int holds_socket(pid_t pid, const unsigned long *inodes, size_t count)
         (void)close(fd);
         return r;
     }
-    int found = 0;
-    for (struct dirent *entry; !found && (entry = readdir(dir));) {
-        char target[64];
-        ssize_t len = readlinkat(fd, entry->d_name, target, sizeof target - 1);
-        if (len <= 0)
-            continue;
-        target[len] = '\0';
-        unsigned long inode;
-        if (sscanf(target, "socket:[%lu]", &inode) != 1)
-            continue;
-        for (size_t i = 0; i < count; i++)
-            found |= inodes[i] == inode;
+    size_t held = 0;
+    for (struct dirent *entry; held < count && (entry = readdir(dir));) {
+        unsigned long inode = socket_inode(fd, entry->d_name);
+        for (size_t i = held; inode && i < count; i++) {
+            if (found[i].inode != inode)
+                continue;
+            struct listener kept = found[i];
+            found[i] = found[held];
+            found[held++] = kept;
+            break;
+        }
     }
     (void)closedir(dir);
-    return found;
+    return (int)held;
+}
+
+static int held_listeners(pid_t pid, unsigned port, struct listener *found, size_t max)
+{
+    size_t count = read_listeners(pid, "net/tcp", port, found, max);
+    count += read_listeners(pid, "net/tcp6", port, found + count, max - count);
+    return count == 0 ? 0 : keep_held(pid, found, count);
 }
 
 int procfs_listens(pid_t pid, unsigned port)
 {
-    unsigned long inodes[SOCKETS_MAX];
-    size_t count = listening_inodes(pid, "net/tcp", port, inodes, SOCKETS_MAX);
-    count += listening_inodes(pid, "net/tcp6", port, inodes + count, SOCKETS_MAX - count);
-    return count == 0 ? 0 : holds_socket(pid, inodes, count);
+    struct listener found[SOCKETS_MAX];
+    int r = port ? held_listeners(pid, port, found, SOCKETS_MAX) : 0;
+    return r > 0 ? 1 : r;
 }
 
-pid_t procfs_group_listener(pid_t pgid, unsigned port)
+size_t procfs_listening_ports(pid_t pid, unsigned *ret_ports, size_t max)
+{
+    size_t size = max > LISTENERS_MAX ? max : LISTENERS_MAX;
+    AUTOFREE struct listener *found = xcalloc(size, sizeof *found);
+    int count = held_listeners(pid, 0, found, size);
+    size_t n = 0;
+    for (; count > 0 && n < (size_t)count && n < max; n++)
+        ret_ports[n] = found[n].port;
+    return n;
+}
+
+pid_t procfs_find(procfs_match_cb matches, void *arg)
 {
     DIR *dir = opendir("/proc");
     pid_t found = 0;
@@ -199,11 +233,40 @@ pid_t procfs_group_listener(pid_t pgid, unsigned port)
     for (struct dirent *entry; !found && (entry = readdir(dir));) {
         struct proc_stat st;
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid > 0 && procfs_stat(pid, &st) == 0 && st.pgrp == pgid && procfs_listens(pid, port) == 1)
+        if (pid > 0 && procfs_stat(pid, &st) == 0 && matches(arg, pid, &st))
             found = pid;
     }
     (void)closedir(dir);
     return found;
+}
+
+struct group_search {
+    pid_t pgid;
+    unsigned port;
+};
+
+static bool is_living_member(void *arg, pid_t pid, const struct proc_stat *st)
+{
+    const struct group_search *search = arg;
+    return st->pgrp == search->pgid && st->state != 'Z' && st->state != 'X';
+}
+
+bool procfs_group_alive(pid_t pgid)
+{
+    struct group_search search = {.pgid = pgid};
+    return procfs_find(is_living_member, &search) > 0;
+}
+
+static bool is_listening_member(void *arg, pid_t pid, const struct proc_stat *st)
+{
+    const struct group_search *search = arg;
+    return st->pgrp == search->pgid && procfs_listens(pid, search->port) == 1;
+}
+
+pid_t procfs_group_listener(pid_t pgid, unsigned port)
+{
+    struct group_search search = {.pgid = pgid, .port = port};
+    return procfs_find(is_listening_member, &search);
 }
 
 bool procfs_same_program(pid_t a, pid_t b)

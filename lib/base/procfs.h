@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -26,6 +27,16 @@ int procfs_ids(pid_t pid, uid_t *ret_uid, gid_t *ret_gid);
 
 /* Is a TCP socket of `pid` listening on 127.0.0.1:port (or any address)?  Returns 1, 0, or -errno. */
 int procfs_listens(pid_t pid, unsigned port);
+
+/* The first process of which `matches` is true; 0: none.  Looks through all of /proc. */
+typedef bool (*procfs_match_cb)(void *arg, pid_t pid, const struct proc_stat *st);
+pid_t procfs_find(procfs_match_cb matches, void *arg);
+
+/* Has the group a member that is not a zombie?  Looks through all of /proc. */
+bool procfs_group_alive(pid_t pgid);
+
+/* The TCP ports on which sockets of `pid` listen; how many were found (at most `max`). */
+size_t procfs_listening_ports(pid_t pid, unsigned *ret_ports, size_t max);
 
 /* The process of the group `pgid` that listens there; 0: none.  Looks through all of /proc. */
 pid_t procfs_group_listener(pid_t pgid, unsigned port);

@@ -47,10 +47,11 @@ const char *spawn_step_text(enum spawn_step step)
 
 IN_CHILD static void default_signals(void)
 {
-    const struct sigaction action = {.sa_handler = SIG_DFL};
+    /* The kernel's own call and struct (all zero is SIG_DFL): libc keeps 32 and 33 to itself, but whoever started us may
+     * have left them ignored. */
+    const unsigned long action[8] = {0};
     for (int sig = 1; sig < NSIG; sig++)
-        if (sig != SIGKILL && sig != SIGSTOP)
-            (void)sigaction(sig, &action, NULL);
+        (void)syscall(SYS_rt_sigaction, sig, action, NULL, sizeof(unsigned long));
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);

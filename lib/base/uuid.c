@@ -40,3 +40,8 @@ bool uuid_valid(const char *text)
     }
     return true;
 }
+
+bool uuid_valid_v7(const char *text)
+{
+    return uuid_valid(text) && text[14] == '7' && strchr("89ab", text[19]);
+}

@@ -10,8 +10,9 @@
 
 #define NO_FUNCTION UINT32_MAX
 
-/* Each node lies two JSON levels below its parent, so that this many are never open. */
-enum { OPEN_MAX = LIMIT_PROFILE_DEPTH };
+/* Each node lies two JSON levels below its parent, the first two levels deep, and its callFrame one below itself: a node
+ * more than these would be too deep for the scanner. */
+enum { OPEN_MAX = (LIMIT_PROFILE_DEPTH - 1) / 2 };
 
 struct heap_reader {
     struct reader r;

@@ -17,9 +17,50 @@
 #include "lib/wire/method.h"
 #include "lib/wire/msg.h"
 
-enum { READ_BYTES = 65536, RETRY_MS = 5000, RETRY_STEP_MS = 20, LIVED_MS = 1000 };
+enum {
+    READ_BYTES = 65536,
+    RETRY_MS = 5000,
+    RETRY_STEP_MS = 20,
+    LIVED_MS = 1000,
+    /* A supervisor that is alive takes a connection, reads and answers hello in milliseconds. */
+    SILENCE_MS = 10000,
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until the socket can be read or written: 0, -EINTR, or -ETIMEDOUT when `until_ms` (-1: never) has passed. */
+static int wait_socket(const struct client *c, short events, int64_t until_ms)
+{
+    struct pollfd poll_fd = {.fd = c->fd, .events = events};
+    int64_t left = until_ms < 0 ? -1 : until_ms - now_ms();
+    if (until_ms >= 0 && left <= 0)
+        return -ETIMEDOUT;
+    int r = poll(&poll_fd, 1, (int)left);
+    if (r < 0)
+        return -errno;
+    return r > 0 ? 0 : -ETIMEDOUT;
+}
 
 /* ---- connecting ---------------------------------------------------------------------------------------------------- */
+
+/* A Unix socket that does not block is connected at once, or refused with EAGAIN while the queue of those who wait is
+ * full: behind it is somebody who does not take connections. */
+static int connect_within(int fd, const struct sockaddr_un *address, int64_t until_ms)
+{
+    while (connect(fd, (const struct sockaddr *)address, sizeof *address) < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+        if (now_ms() >= until_ms)
+            return -ETIMEDOUT;
+        (void)poll(NULL, 0, RETRY_STEP_MS);
+    }
+    return 0;
+}
 
 static int connect_once(struct client *c)
 {
@@ -27,11 +68,12 @@ static int connect_once(struct client *c)
     if (strlen(c->path) >= sizeof address.sun_path)
         return -ENAMETOOLONG;
     memcpy(address.sun_path, c->path, strlen(c->path) + 1);
-    AUTOCLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    AUTOCLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
-        return -errno;
+    int r = connect_within(fd, &address, now_ms() + c->silence_ms);
+    if (r < 0)
+        return r;
     c->fd = TAKE_FD(fd);
     return 0;
 }
@@ -41,21 +83,26 @@ static void disconnect(struct client *c)
     if (c->fd >= 0)
         (void)close(c->fd);
     c->fd = -1;
-    while (c->in_fd_count > 0)
-        (void)close(c->in_fds[--c->in_fd_count]);
+    c->heard = false;
+    fds_clear(&c->in_fds);
     buf_clear(&c->in);
 }
 
 static int send_all(struct client *c, const struct buf *out)
 {
     size_t done = 0;
+    int64_t until_ms = now_ms() + c->silence_ms;
     while (done < out->len) {
         ssize_t n = send(c->fd, out->data + done, out->len - done, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
             return -errno;
-        done += (size_t)n;
+        if (n > 0) {
+            done += (size_t)n;
+            until_ms = now_ms() + c->silence_ms;
+            continue;
+        }
+        if (wait_socket(c, POLLOUT, until_ms) == -ETIMEDOUT)
+            return -ETIMEDOUT;
     }
     return 0;
 }
@@ -80,7 +127,8 @@ static int reconnect(struct client *c)
 
 int client_open(struct client *c, const char *socket_path)
 {
-    *c = (struct client){.path = xstrdup(socket_path), .fd = -1, .retry_ms = RETRY_MS};
+    *c = (struct client){
+        .path = xstrdup(socket_path), .fd = -1, .retry_ms = RETRY_MS, .silence_ms = SILENCE_MS};
     buf_init(&c->in, LIMIT_CONTROL_LINE);
     int r = reconnect(c);
     if (r == -EPIPE || r == -ECONNRESET) {
@@ -102,46 +150,26 @@ void client_close(struct client *c)
 
 /* ---- receiving ----------------------------------------------------------------------------------------------------- */
 
-static void keep_fds(struct client *c, struct msghdr *mh)
-{
-    for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
-        if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(cm) + i * sizeof fd, sizeof fd);
-            if (c->in_fd_count < ARRAY_SIZE(c->in_fds))
-                c->in_fds[c->in_fd_count++] = fd;
-            else
-                (void)close(fd);
-        }
-    }
-}
-
 static int receive(struct client *c)
 {
     char *space;
     size_t room = c->in.limit - c->in.len;
     room = room < READ_BYTES ? room : READ_BYTES;
-    int r = room == 0 ? ERR_TOO_BIG : buf_reserve(&c->in, room, &space);
+    if (room == 0) {
+        c->why = "the supervisor's answer is longer than a message may be";
+        return ERR_TOO_BIG;
+    }
+    int r = buf_reserve(&c->in, room, &space);
     if (r < 0)
         return r;
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(4 * sizeof(int))];
-    } control;
-    struct iovec iov = {.iov_base = space, .iov_len = room};
-    struct msghdr mh = {.msg_iov = &iov,
-                        .msg_iovlen = 1,
-                        .msg_control = &control,
-                        .msg_controllen = sizeof control};
-    ssize_t n = recvmsg(c->fd, &mh, MSG_CMSG_CLOEXEC);
-    if (n < 0 && errno == EINTR)
+    ssize_t n = fds_receive(&c->in_fds, c->fd, space, room);
+    if (n == -EINTR || n == -EAGAIN)
         return 0;
+    if (n == ERR_TOO_BIG)
+        c->why = "the supervisor sent more descriptors than it may";
     if (n <= 0)
-        return n < 0 ? -errno : -ECONNRESET;
-    keep_fds(c, &mh);
+        return n < 0 ? (int)n : -ECONNRESET;
+    c->heard = true;
     buf_added(&c->in, (size_t)n);
     return 0;
 }
@@ -155,36 +183,37 @@ static int take_message(struct client *c, struct msg *ret_msg)
     size_t len = (size_t)(end - c->in.data);
     int r = msg_parse(c->in.data, len, ret_msg);
     buf_consume(&c->in, len + 1);
-    if (r < 0)
+    if (r < 0) {
+        c->why = "what the supervisor answered is no message of ours";
         return r;
-    while (ret_msg->fd_count < ret_msg->fds_wanted && c->in_fd_count > 0) {
-        ret_msg->fds[ret_msg->fd_count++] = c->in_fds[0];
-        c->in_fd_count--;
-        memmove(c->in_fds, c->in_fds + 1, c->in_fd_count * sizeof c->in_fds[0]);
     }
-    return 1;
+    r = fds_hand_over(&c->in_fds, ret_msg);
+    if (r < 0)
+        c->why = "the supervisor's answer came without the descriptor that it promises";
+    return r < 0 ? r : 1;
 }
 
-/* Waits for the next message; an interruption by a signal is reported to the caller's callback. */
-static int next_message(struct client *c, client_progress_cb on_progress, void *arg, struct msg *ret_msg)
+/* Waits for the next message; an interruption by a signal is reported to the callback of `request`. */
+static int next_message(struct client *c, const struct client_request *request, struct msg *ret_msg)
 {
+    int64_t began_ms = now_ms();
     for (;;) {
         int r = take_message(c, ret_msg);
         if (r != 0)
             return r;
-        struct pollfd poll_fd = {.fd = c->fd, .events = POLLIN};
-        r = poll(&poll_fd, 1, -1);
-        if (r < 0 && errno != EINTR)
-            return -errno;
-        if (r < 0) {
-            r = on_progress ? on_progress(arg, NULL) : 0;
+        int limit_ms = c->heard ? c->limit_ms : c->silence_ms;
+        r = wait_socket(c, POLLIN, limit_ms > 0 ? began_ms + limit_ms : -1);
+        if (r == -EINTR) {
+            r = request->on_progress ? request->on_progress(request->arg, NULL) : 0;
             if (r != 0)
                 return r;
             continue;
         }
-        r = receive(c);
+        if (r == 0)
+            r = receive(c);
         if (r < 0)
             return r;
+        began_ms = now_ms();
     }
 }
 
@@ -231,7 +260,7 @@ static int wait_answers(struct client *c, struct client_request *requests, size_
 {
     for (struct client_request *first; (first = first_unanswered(requests, count));) {
         AUTOMSG struct msg m = {0};
-        int r = next_message(c, first->on_progress, first->arg, &m);
+        int r = next_message(c, first, &m);
         if (r < 0)
             return r;
         r = take_in(requests, count, &m);
@@ -248,6 +277,8 @@ static int send_unanswered(struct client *c, const struct client_request *reques
             continue;
         AUTOBUF struct buf out = BUF_INIT(LIMIT_CONTROL_LINE);
         int r = msg_add_request(&out, requests[i].id, requests[i].method, requests[i].params, 0);
+        if (r == ERR_TOO_BIG)
+            c->why = "the request is larger than a message may be";
         if (r == 0)
             r = send_all(c, &out);
         if (r < 0)
@@ -258,24 +289,50 @@ static int send_unanswered(struct client *c, const struct client_request *reques
 
 static bool connection_broke(int r)
 {
-    /* EINTR: connect() met a signal. */
-    return r == -ECONNRESET || r == -EPIPE || r == -ECONNREFUSED || r == -ENOENT || r == -EINTR;
+    return r == -ECONNRESET || r == -EPIPE || r == -ECONNREFUSED || r == -ENOENT;
 }
 
-static int64_t now_ms(void)
+/* Who listens on the socket, as the kernel says. */
+static char *supervisor_name(const struct client *c)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    struct ucred peer = {0};
+    socklen_t len = sizeof peer;
+    if (c->fd < 0 || getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0)
+        return xstrdup("the supervisor");
+    return xasprintf("the supervisor (pid %d)", (int)peer.pid);
 }
 
-int client_call_all(struct client *c, struct client_request *requests, size_t count)
+/* The sentence for a call that failed with `r`; NULL when the code says all there is. */
+static char *sentence(const struct client *c, const char *method, int r)
+{
+    if (r != -ETIMEDOUT)
+        return xstrdup_null(c->why);
+    AUTOFREE char *name = supervisor_name(c);
+    if (!c->heard)
+        return xasprintf("%s does not answer", name);
+    return xasprintf("%s has not answered '%s' within %d s", name, method, c->limit_ms / 1000);
+}
+
+static void explain(const struct client *c, struct client_request *requests, size_t count, int r)
 {
     for (size_t i = 0; i < count; i++) {
-        uuid_make(requests[i].id);
-        *requests[i].answer = (struct msg){0};
-        requests[i].answered = false;
+        if (requests[i].answered)
+            continue;
+        AUTOFREE char *text = sentence(c, requests[i].method, r);
+        if (!text)
+            return;
+        json_t *root = json_object();
+        json_set_string(root, "message", text);
+        *requests[i].answer = (struct msg){.kind = MSG_ERROR,
+                                           .root = root,
+                                           .error = r,
+                                           .error_text = json_get_string(root, "message", "")};
     }
+}
+
+/* Sends and waits, again and again while the connection breaks. */
+static int call_all(struct client *c, struct client_request *requests, size_t count)
+{
     int64_t give_up = now_ms() + c->retry_ms;
     int r = c->fd < 0 ? reconnect(c) : 0;
     for (;;) {
@@ -294,6 +351,20 @@ int client_call_all(struct client *c, struct client_request *requests, size_t co
         (void)poll(NULL, 0, RETRY_STEP_MS);
         r = reconnect(c);
     }
+}
+
+int client_call_all(struct client *c, struct client_request *requests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uuid_make(requests[i].id);
+        *requests[i].answer = (struct msg){0};
+        requests[i].answered = false;
+    }
+    c->why = NULL;
+    int r = call_all(c, requests, count);
+    if (r < 0)
+        explain(c, requests, count, r);
+    return r;
 }
 
 int client_call(struct client *c, const char *method, json_t *params, client_progress_cb on_progress,

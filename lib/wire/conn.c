@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,7 +17,13 @@
 #include "lib/base/mem.h"
 #include "lib/wire/msg.h"
 
-enum { READ_BYTES = 65536, FDS_PER_READ = 16 };
+enum {
+    READ_BYTES = 65536,
+    /* An empty buffer that a large message has grown above this is given back. */
+    KEEP_BYTES = 256 << 10,
+    /* After an error of sending that passes by itself. */
+    SEND_AGAIN_MS = 10,
+};
 
 struct out_fd {
     int fd;
@@ -28,8 +35,9 @@ static bool read_some(struct conn *c);
 static void read_rest(struct conn *c, int reason);
 static void take_lines(struct conn *c);
 static void write_some(struct conn *c);
+static void on_send_again(uv_timer_t *timer);
 static void conn_end(struct conn *c, int reason);
-static void on_poll_closed(uv_handle_t *handle);
+static void on_handle_closed(uv_handle_t *handle);
 
 int conn_open(struct conn *c, uv_loop_t *loop, int fd, conn_msg_cb on_msg, conn_closed_cb on_closed,
               void *arg)
@@ -43,12 +51,15 @@ int conn_open(struct conn *c, uv_loop_t *loop, int fd, conn_msg_cb on_msg, conn_
         (void)close(fd);
         return r;
     }
+    (void)uv_timer_init(loop, &c->send_again);
+    c->send_again.data = c;
     return uv_poll_start(&c->poll, UV_READABLE, on_event);
 }
 
 static void watch(struct conn *c)
 {
-    int events = UV_READABLE | (c->out.len > 0 ? UV_WRITABLE : 0);
+    bool sends = c->out.len > 0 && !uv_is_active((uv_handle_t *)&c->send_again);
+    int events = UV_READABLE | (sends ? UV_WRITABLE : 0);
     if (!c->closing)
         (void)uv_poll_start(&c->poll, events, on_event);
 }
@@ -66,28 +77,17 @@ static void on_event(uv_poll_t *poll, int status, int events)
         (void)read_some(c);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
-
-static int keep_fds(struct conn *c, struct msghdr *mh)
+/* A large message must not cost memory for the rest of the connection's life: neither its buffer nor what was made of
+ * it. */
+static void give_back(struct buf *b)
 {
-    int r = 0;
-    for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
-        if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(cm) + i * sizeof fd, sizeof fd);
-            if (c->in_fd_count < ARRAY_SIZE(c->in_fds)) {
-                c->in_fds[c->in_fd_count++] = fd;
-            } else {
-                (void)close(fd);
-                r = ERR_TOO_BIG;
-            }
-        }
-    }
-    return mh->msg_flags & MSG_CTRUNC ? ERR_TOO_BIG : r;
+    if (b->len > 0 || b->cap <= KEEP_BYTES)
+        return;
+    buf_clear(b);
+    (void)malloc_trim(0);
 }
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
 
 /* False when nothing is there or the connection is over. */
 static bool read_some(struct conn *c)
@@ -100,24 +100,11 @@ static bool read_some(struct conn *c)
         conn_end(c, r);
         return false;
     }
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(FDS_PER_READ * sizeof(int))];
-    } control;
-    struct iovec iov = {.iov_base = space, .iov_len = room};
-    struct msghdr mh = {.msg_iov = &iov,
-                        .msg_iovlen = 1,
-                        .msg_control = &control,
-                        .msg_controllen = sizeof control};
-    ssize_t n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            conn_end(c, -errno);
+    ssize_t n = fds_receive(&c->in_fds, c->fd, space, room);
+    if (n == -EAGAIN || n == -EINTR)
         return false;
-    }
-    r = keep_fds(c, &mh);
-    if (n == 0 || r < 0) {
-        conn_end(c, n == 0 ? UV_EOF : r);
+    if (n <= 0) {
+        conn_end(c, n == 0 ? UV_EOF : (int)n);
         return false;
     }
     buf_added(&c->in, (size_t)n);
@@ -134,23 +121,12 @@ static void read_rest(struct conn *c, int reason)
     conn_end(c, reason);
 }
 
-static int fill_fds(struct conn *c, struct msg *m)
-{
-    if (m->fds_wanted > c->in_fd_count)
-        return ERR_PROTOCOL;
-    m->fd_count = m->fds_wanted;
-    memcpy(m->fds, c->in_fds, m->fd_count * sizeof m->fds[0]);
-    c->in_fd_count -= m->fd_count;
-    memmove(c->in_fds, c->in_fds + m->fd_count, c->in_fd_count * sizeof c->in_fds[0]);
-    return 0;
-}
-
 static void take_line(struct conn *c, const char *line, size_t len)
 {
     AUTOMSG struct msg m = {0};
     int r = msg_parse(line, len, &m);
     if (r == 0)
-        r = fill_fds(c, &m);
+        r = fds_hand_over(&c->in_fds, &m);
     if (r < 0) {
         conn_end(c, r);
         return;
@@ -173,6 +149,7 @@ static void take_lines(struct conn *c)
     }
     if (!c->closing)
         buf_consume(&c->in, done);
+    give_back(&c->in);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------- */
@@ -214,6 +191,17 @@ static ssize_t send_piece(struct conn *c, size_t len, bool with_fd)
     return sendmsg(c->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* The kernel is short of memory, or too many descriptors of ours are on their way: nothing of it is the peer's fault. */
+static bool passes_by_itself(int error)
+{
+    return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM;
+}
+
+static void on_send_again(uv_timer_t *timer)
+{
+    write_some(timer->data);
+}
+
 static void write_some(struct conn *c)
 {
     while (c->out.len > 0) {
@@ -224,6 +212,10 @@ static void write_some(struct conn *c)
             continue;
         if (n < 0 && errno == EAGAIN)
             break;
+        if (n < 0 && passes_by_itself(errno)) {
+            (void)uv_timer_start(&c->send_again, on_send_again, SEND_AGAIN_MS, 0);
+            break;
+        }
         if (n < 0) {
             read_rest(c, -errno);
             return;
@@ -233,6 +225,7 @@ static void write_some(struct conn *c)
         buf_consume(&c->out, (size_t)n);
         c->out_done += (size_t)n;
     }
+    give_back(&c->out);
     if (c->out.len == 0 && c->end_after_flush) {
         conn_end(c, 0);
         return;
@@ -315,7 +308,9 @@ static void conn_end(struct conn *c, int reason)
     c->closing = true;
     c->reason = reason;
     (void)uv_poll_stop(&c->poll);
-    uv_close((uv_handle_t *)&c->poll, on_poll_closed);
+    c->open_handles = 2;
+    uv_close((uv_handle_t *)&c->poll, on_handle_closed);
+    uv_close((uv_handle_t *)&c->send_again, on_handle_closed);
 }
 
 void conn_close(struct conn *c)
@@ -330,14 +325,15 @@ void conn_close_after_flush(struct conn *c)
         conn_end(c, 0);
 }
 
-static void on_poll_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct conn *c = handle->data;
+    if (--c->open_handles > 0)
+        return;
     while (c->out_fd_count > 0)
         drop_first_fd(c);
     free(c->out_fds);
-    for (unsigned i = 0; i < c->in_fd_count; i++)
-        (void)close(c->in_fds[i]);
+    fds_clear(&c->in_fds);
     buf_clear(&c->in);
     buf_clear(&c->out);
     (void)close(c->fd);

@@ -1,7 +1,8 @@
 /* conn.h -- one control connection on a libuv loop: lines of JSON-RPC over a Unix stream socket, with descriptors.
  *
  * Used by proctord (towards CLI, agent and probes), by the agent and by the probe.  The connection reads, splits and
- * parses; what the messages mean is the owner's business.  A peer that breaks the framing or the limits is closed. */
+ * parses; what the messages mean is the owner's business.  A peer that breaks the framing or the limits is closed.  What a
+ * large message took is given back when it has passed. */
 #pragma once
 
 #include <jansson.h>
@@ -10,6 +11,7 @@
 #include <uv.h>
 
 #include "lib/base/buf.h"
+#include "lib/wire/fds.h"
 
 struct msg;
 struct conn;
@@ -29,8 +31,9 @@ struct conn {
     struct out_fd *out_fds;  /* descriptors that wait in the queue, in order */
     size_t out_fd_count;
     size_t out_done;         /* bytes of the stream already sent; positions of out_fds count from its start */
-    int in_fds[16];
-    unsigned in_fd_count;
+    struct fds in_fds;
+    uv_timer_t send_again;   /* after an error of sending that passes by itself */
+    unsigned open_handles;   /* while closing */
     bool closing;
     bool end_after_flush;
     int reason;

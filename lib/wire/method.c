@@ -101,7 +101,7 @@ static bool field_fits(const struct wire_field *f, const json_t *value)
     case WIRE_STRING:
         return json_is_string(value) && in_range(f, (long long)json_string_length(value));
     case WIRE_UUID:
-        return json_is_string(value) && uuid_valid(json_string_value(value));
+        return json_is_string(value) && uuid_valid_v7(json_string_value(value));
     case WIRE_INT:
         return json_is_integer(value) && in_range(f, json_integer_value(value));
     case WIRE_BOOL:
@@ -123,7 +123,7 @@ static const char *type_text(enum wire_type type)
     case WIRE_STRING:
         return "a string of length";
     case WIRE_UUID:
-        return "a UUID of length";
+        return "a UUID of version 7, of length";
     case WIRE_INT:
         return "an integer from";
     case WIRE_BOOL:

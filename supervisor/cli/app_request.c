@@ -124,8 +124,7 @@ static void print_apps(struct client *c, const json_t *instances)
     if (names.count == 0)
         return;
     AUTOMSG struct msg answer = {0};
-    AUTOJSON json_t *params = app_request_targets(&names);
-    if (client_call(c, "app.list", params, NULL, NULL, &answer) < 0)
+    if (connect_ask(c, "app.list", app_request_targets(&names), &answer) < 0)
         return;
     app_table_print(json_object_get(answer.result, "apps"), stdout);
 }

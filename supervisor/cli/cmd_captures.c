@@ -120,7 +120,7 @@ static int list(struct client *c, const struct args *args)
 static char *find_id(struct client *c, const char *prefix)
 {
     AUTOMSG struct msg answer = {0};
-    if (uuid_valid(prefix))
+    if (uuid_valid_v7(prefix))
         return xstrdup(prefix);
     if (connect_call(c, "cannot list the captures", "capture.list", NULL, &answer) != CMD_DONE)
         return NULL;
@@ -153,10 +153,9 @@ static json_t *id_params(const char *id)
 static int get(struct client *c, const char *id, const struct args *args)
 {
     AUTOMSG struct msg answer = {0};
-    AUTOJSON json_t *params = id_params(id);
     AUTOJSON json_t *array = json_array();
     bool as_json = args_has(args, "json");
-    int r = client_call(c, "capture.get", params, NULL, NULL, &answer);
+    int r = connect_ask(c, "capture.get", id_params(id), &answer);
     const json_t *record = json_object_get(answer.result, "record");
     AUTOFREE char *label = r < 0 ? xstrdup(id) : capture_label(record);
     /* The file is named after the time of the capture, so that it is the same whenever it is

@@ -19,13 +19,12 @@ enum { GONE_WAIT_MS = 30000 };
 
 /* A descriptor that becomes readable when the supervisor ends; an error when it is ending already.
  */
-static int watch_pid(struct client *c)
+static int watch_pid(struct client *c, struct msg *ret_answer)
 {
-    AUTOMSG struct msg answer = {0};
-    int r = client_call(c, "ping", NULL, NULL, NULL, &answer);
+    int r = connect_ask(c, "ping", NULL, ret_answer);
     if (r < 0)
         return r;
-    long fd = syscall(SYS_pidfd_open, (pid_t)json_get_int(answer.result, "pid", 0), 0u);
+    long fd = syscall(SYS_pidfd_open, (pid_t)json_get_int(ret_answer->result, "pid", 0), 0u);
     return fd < 0 ? -errno : (int)fd;
 }
 
@@ -55,9 +54,10 @@ static int run(const struct args *args)
     }
     if (r < 0)
         return connect_say(r);
-    AUTOCLOSE int pidfd = watch_pid(&c);
+    AUTOMSG struct msg pong = {0};
+    AUTOCLOSE int pidfd = watch_pid(&c, &pong);
     if (pidfd < 0 && pidfd != -ESRCH && !connection_ended(pidfd)) {
-        say_error("cannot watch the supervisor: %s", err_str(pidfd));
+        say_error("cannot stop the supervisor: %s", say_reason(pidfd, &pong));
         return CMD_FAILED;
     }
     /* Its end may be faster than its answer. */

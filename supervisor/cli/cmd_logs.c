@@ -184,10 +184,14 @@ static void add_id(struct strlist *targets, const char *id)
     AUTOMSG struct msg answer = {0};
     AUTOSTRLIST struct strlist asked = {0};
     strlist_add(&asked, id);
-    AUTOJSON json_t *params = app_request_targets(&asked);
     size_t i;
     json_t *app;
-    if (connect_try(&c) < 0 || client_call(&c, "app.list", params, NULL, NULL, &answer) < 0)
+    if (connect_try(&c) < 0)
+        return;
+    int r = connect_ask(&c, "app.list", app_request_targets(&asked), &answer);
+    if (r == -ETIMEDOUT)
+        say_error("cannot find out what number %s is: %s", id, say_reason(r, &answer));
+    if (r < 0)
         return;
     json_array_foreach(json_object_get(answer.result, "apps"), i, app)
     {

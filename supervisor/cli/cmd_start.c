@@ -1,5 +1,6 @@
 #include "supervisor/cli/cmd.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,15 +59,19 @@ static int connect_or_start(struct start *s)
     return code;
 }
 
-static bool is_known(struct start *s, const char *name)
+/* Returns a bool, or -ETIMEDOUT with the sentence said. */
+static int is_known(struct start *s, const char *name)
 {
     if (!s->connected)
         return false;
     AUTOMSG struct msg answer = {0};
     AUTOSTRLIST struct strlist targets = {0};
     strlist_add(&targets, name);
-    AUTOJSON json_t *params = app_request_targets(&targets);
-    int r = client_call(&s->client, "app.list", params, NULL, NULL, &answer);
+    int r = connect_ask(&s->client, "app.list", app_request_targets(&targets), &answer);
+    if (r == -ETIMEDOUT) {
+        say_error("cannot start: %s", say_reason(r, &answer));
+        return r;
+    }
     return r == 0 && json_array_size(json_object_get(answer.result, "apps")) > 0;
 }
 
@@ -115,7 +120,10 @@ static int take_operand(struct start *s, const char *operand)
         if (code != CMD_DONE)
             return code;
     }
-    return is_known(s, operand) ? take_name(s, operand) : take_script(s, operand);
+    int known = is_known(s, operand);
+    if (known < 0)
+        return CMD_FAILED;
+    return known ? take_name(s, operand) : take_script(s, operand);
 }
 
 static int apply(struct start *s)

@@ -7,8 +7,13 @@
 #include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/path.h"
+#include "lib/base/str.h"
 #include "supervisor/cli/cmd.h"
 #include "supervisor/cli/say.h"
+
+/* What the supervisor answers by itself, and what it hands to the agent: there it has patience for 15 s and then says
+ * what is wrong with the agent. */
+enum { ANSWER_MS = 10000, AGENT_ANSWER_MS = 20000 };
 
 int connect_try(struct client *c)
 {
@@ -31,6 +36,8 @@ int connect_say(int r)
             "the path of the control socket is too long for the system: set PROCTOR_HOME to a "
             "shorter folder than %s",
             home);
+    else if (r == -ETIMEDOUT)
+        say_error("the supervisor does not answer: it takes no connections (PROCTOR_HOME=%s)", home);
     else
         say_error("cannot connect to the supervisor (PROCTOR_HOME=%s): %s", home, err_str(r));
     return CMD_FAILED;
@@ -42,11 +49,19 @@ int connect_running(struct client *c)
     return r < 0 ? connect_say(r) : CMD_DONE;
 }
 
+int connect_ask(struct client *c, const char *method, json_t *params, struct msg *ret_answer)
+{
+    AUTOJSON json_t *owned = params;
+    c->limit_ms = str_starts(method, "capture.") ? AGENT_ANSWER_MS : ANSWER_MS;
+    int r = client_call(c, method, owned, NULL, NULL, ret_answer);
+    c->limit_ms = 0;
+    return r;
+}
+
 int connect_call(struct client *c, const char *what, const char *method, json_t *params,
                  struct msg *ret_answer)
 {
-    AUTOJSON json_t *owned = params;
-    int r = client_call(c, method, owned, NULL, NULL, ret_answer);
+    int r = connect_ask(c, method, params, ret_answer);
     if (r < 0)
         say_error("%s: %s", what, say_reason(r, ret_answer));
     return say_exit_code(r);

@@ -26,7 +26,11 @@ int connect_running(struct client *c);
 /* Says that connecting failed with `r`; returns the exit code. */
 int connect_say(int r);
 
-/* One call, answered or failed with its sentence said: an exit code.  `what` begins the sentence:
- * "cannot stop". `params` is taken.  The caller clears `ret_answer` in any case. */
+/* One call that is answered at once, whatever the apps do; -ETIMEDOUT after 10 s without a word.  `params` is taken; the
+ * caller clears `ret_answer` in any case. */
+int connect_ask(struct client *c, const char *method, json_t *params, struct msg *ret_answer);
+
+/* The same, answered or failed with its sentence said: an exit code.  `what` begins the sentence:
+ * "cannot stop". */
 int connect_call(struct client *c, const char *what, const char *method, json_t *params,
                  struct msg *ret_answer);

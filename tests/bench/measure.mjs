@@ -12,9 +12,12 @@ export const build = process.env.PROCTOR_BUILD ?? path.join(root, 'build/release
 export const tool = name => path.join(build, 'bench', name);
 export const benchFile = name => path.join(root, 'tests/bench', name);
 
+// For what is measured: some variables of a shell make Node's start three times as long.
+const PLAIN_ENV = { PATH: process.env.PATH, LANG: 'C.UTF-8' };
+
 // Runs [{argv, every}] in turn, `rounds` times, by posix_spawn and wait.  Returns for each command its runs
 // [{wallUs, cpuUs, maxrssKb}], in their order.
-export async function timeCommands(rounds, commands, { env, cwd, output } = {}) {
+export async function timeCommands(rounds, commands, { env = PLAIN_ENV, cwd, output } = {}) {
     const args = commands.flatMap(({ argv, every = 1 }, i) => [...(i ? ['--'] : []), String(every), ...argv]);
     const { stdout } = await execute(tool('timed'), [...(output ? ['-o', output] : []), String(rounds), ...args], { env, cwd });
     return takeRuns(stdout, commands.length);

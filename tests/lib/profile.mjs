@@ -15,25 +15,32 @@ export function checkCpuProfile(profile) {
     return profile;
 }
 
+// A gap that is much longer than the others means that the thread was not running: another process had the core.  Where it
+// falls is chance, so it counts as one ordinary sample.
+function cappedDeltas(profile) {
+    const sorted = [...profile.timeDeltas].sort((a, b) => a - b);
+    const cap = 4 * (sorted[sorted.length >> 1] ?? 0);
+    return profile.timeDeltas.map(us => us > cap ? cap / 4 : us);
+}
+
 // Microseconds per function name, self time only: a sample lasts until the next one.  Samples before fromUs (counted
 // from the first one) are left out.
-export function selfTimes(profile, fromUs = 0) {
+export function selfTimes(profile, fromUs = 0, deltas = profile.timeDeltas) {
     const names = new Map(profile.nodes.map(node => [node.id, node.callFrame.functionName || '(anonymous)']));
     const self = new Map();
     let at = 0;
     for (let i = 0; i + 1 < profile.samples.length; i++) {
-        const us = profile.timeDeltas[i + 1];
         const name = names.get(profile.samples[i]);
         if (at >= fromUs)
-            self.set(name, (self.get(name) ?? 0) + us);
-        at += us;
+            self.set(name, (self.get(name) ?? 0) + deltas[i + 1]);
+        at += profile.timeDeltas[i + 1];
     }
     return self;
 }
 
 // The share of a function in the time in which JS ran: self / (all - idle - program).
 export function cpuShare(profile, name, fromUs = 0) {
-    const self = selfTimes(checkCpuProfile(profile), fromUs);
+    const self = selfTimes(checkCpuProfile(profile), fromUs, cappedDeltas(profile));
     let all = 0;
     for (const [function_, us] of self)
         if (function_ !== '(idle)' && function_ !== '(program)')

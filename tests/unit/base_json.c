@@ -2,7 +2,11 @@
 
 #include "tests/unit/support.h"
 
+#include <fcntl.h>
+
 #include "lib/base/err.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
 #include "lib/base/str.h"
 
 static json_t *parse(const char *text)
@@ -45,6 +49,36 @@ static void stops_at_nesting_that_is_too_deep(void **state)
     for (int i = 0; i < 100000; i++)
         assert_int_equal(buf_addc(&b, '['), 0);
     assert_null(json_object_parse(b.data, b.len));
+}
+
+/* An object in `depth` levels altogether. */
+static json_t *parse_levels(unsigned depth, const char *inside)
+{
+    AUTOBUF struct buf b = BUF_INIT(1 << 20);
+    assert_int_equal(buf_addstr(&b, "{\"[[[[\\\"[[\":"), 0);
+    for (unsigned i = 1; i < depth; i++)
+        assert_int_equal(buf_addstr(&b, i % 2 ? "[" : "{\"a\":"), 0);
+    assert_int_equal(buf_addstr(&b, inside), 0);
+    for (unsigned i = depth - 1; i > 0; i--)
+        assert_int_equal(buf_addc(&b, i % 2 ? ']' : '}'), 0);
+    assert_int_equal(buf_addc(&b, '}'), 0);
+    return json_object_parse(b.data, b.len);
+}
+
+static void takes_as_many_levels_as_the_limit_says(void **state)
+{
+    AUTOJSON json_t *deepest = parse_levels(LIMIT_JSON_DEPTH, "1");
+    assert_non_null(deepest);
+    assert_null(parse_levels(LIMIT_JSON_DEPTH + 1, "1"));
+    /* Width is not depth, and brackets in a text are none. */
+    AUTOBUF struct buf inside = BUF_INIT(4096);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(buf_addstr(&inside, "{},[],"), 0);
+    assert_int_equal(buf_addstr(&inside, "1"), 0);
+    AUTOJSON json_t *wide = parse_levels(LIMIT_JSON_DEPTH - 2, buf_str(&inside));
+    assert_non_null(wide);
+    AUTOJSON json_t *text = parse_levels(LIMIT_JSON_DEPTH, "\"[[{{\\\"[[\\\\\"");
+    assert_non_null(text);
 }
 
 static void reads_members_or_the_fallback(void **state)
@@ -126,16 +160,40 @@ static void carries_environments(void **state)
     assert_string_equal(env_get(&back, "B"), "x");
 }
 
+static void passes_over_a_variable_whose_name_is_no_text(void **state)
+{
+    AUTOSTRLIST struct strlist env = {0};
+    AUTOFREE char *path = in_folder("stderr");
+    AUTOBUF struct buf log = BUF_INIT(10000);
+    strlist_add(&env, "N\xff=secret");
+    strlist_add(&env, "V=a\xff\xc3\xa9");
+    AUTOCLOSE int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+    AUTOCLOSE int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(setenv("PROCTOR_LOG", "json=debug", 1), 0);
+    log_init("tester", LOG_LEVEL_INFO);
+    assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+    AUTOJSON json_t *j = json_from_env(&env);
+    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    assert_text(j, "{\"V\":\"a???\"}");
+    assert_int_equal(path_read(path, &log), 0);
+    assert_non_null(strstr(buf_str(&log), "debug json: "));
+    assert_non_null(strstr(buf_str(&log), "is not UTF-8"));
+    assert_null(strstr(buf_str(&log), "secret"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parses_one_object_and_nothing_else),
         cmocka_unit_test(stops_at_nesting_that_is_too_deep),
+        cmocka_unit_test(takes_as_many_levels_as_the_limit_says),
         cmocka_unit_test(reads_members_or_the_fallback),
         cmocka_unit_test(sets_members),
         cmocka_unit_test(refuses_to_write_past_the_limit_and_changes_nothing),
         cmocka_unit_test(carries_lists_of_strings),
         cmocka_unit_test(carries_environments),
+        cmocka_unit_test_setup_teardown(passes_over_a_variable_whose_name_is_no_text, make_folder,
+                                        remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

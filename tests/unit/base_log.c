@@ -92,16 +92,43 @@ static void a_line_has_time_program_level_module_and_error(void **state)
     assert_null(strstr(text, "not shown"));
 }
 
-static void a_line_that_is_too_long_says_so(void **state)
+static void foreign_text_forges_no_line(void **state)
 {
     levels(NULL);
-    AUTOFREE char *huge = xcalloc(1, 100001);
-    memset(huge, 'x', 100000);
     redirect();
-    log_write(LOG_LEVEL_ERROR, "a.c", ERR_TOO_BIG, "%s", huge);
+    log_write(LOG_LEVEL_WARN, "a.c", 0, "app said %s.",
+              "one\n2026-01-01T00:00:00.000Z proctord[1] error main: two\x1b[2J\x7f\t\r h\xc3\xa9");
     AUTOFREE char *text = shown();
-    assert_non_null(
-        strstr(text, "(a log line that was too long): larger than the limit set for it\n"));
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+    assert_non_null(strstr(text, "warn  a: app said one?2026-"));
+    assert_non_null(strstr(text, "main: two?[2J??? h\xc3\xa9.\n"));
+}
+
+/* What is written of `count` times `part`. */
+static char *cut_line(const char *part, int count)
+{
+    AUTOBUF struct buf huge = BUF_INIT(1 << 20);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(buf_addstr(&huge, part), 0);
+    redirect();
+    log_write(LOG_LEVEL_ERROR, "a.c", ERR_TOO_BIG, "x%s", buf_str(&huge));
+    return shown();
+}
+
+static void a_line_that_is_too_long_is_cut_and_marked(void **state)
+{
+    levels(NULL);
+    AUTOFREE char *huge = cut_line("y", 100000);
+    assert_in_range(strlen(huge), 8000, 8200);
+    assert_non_null(strstr(huge, "error a: xyyyyyyyy"));
+    assert_non_null(strstr(huge, "yyyy\xe2\x80\xa6: larger than the limit set for it\n"));
+    /* Not in the middle of a character: of three bytes the limit lies behind one, two, or all of them. */
+    AUTOFREE char *wide = cut_line("\xe2\x82\xac", 4000);
+    assert_non_null(strstr(wide, "\xe2\x82\xac\xe2\x80\xa6: larger"));
+    AUTOFREE char *wider = cut_line("\xf0\x9f\x98\x80", 4000);
+    assert_non_null(strstr(wider, "\xf0\x9f\x98\x80\xe2\x80\xa6: larger"));
+    AUTOFREE char *fits = cut_line("y", 7999);
+    assert_non_null(strstr(fits, "yyyy: larger"));
 }
 
 int main(void)
@@ -112,7 +139,8 @@ int main(void)
         cmocka_unit_test(what_it_does_not_know_is_ignored),
         cmocka_unit_test_setup_teardown(a_line_has_time_program_level_module_and_error, make_folder,
                                         remove_folder),
-        cmocka_unit_test_setup_teardown(a_line_that_is_too_long_says_so, make_folder,
+        cmocka_unit_test_setup_teardown(foreign_text_forges_no_line, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_line_that_is_too_long_is_cut_and_marked, make_folder,
                                         remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,23 @@ static void knows_the_canonical_form_only(void **state)
         "{1890a5d-ac96-774b-bcce-b302099a805}",
     };
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
-        assert_false(uuid_valid(wrong[i]));
+        assert_false(uuid_valid(wrong[i]) || uuid_valid_v7(wrong[i]));
+}
+
+static void tells_version_7_from_the_others(void **state)
+{
+    char text[UUID_TEXT];
+    uuid_make(text);
+    assert_true(uuid_valid_v7(text));
+    assert_true(uuid_valid_v7("01890a5d-ac96-774b-bcce-b302099a8057"));
+    static const char *const others[] = {
+        "01890a5d-ac96-474b-bcce-b302099a8057", /* of an inspector */
+        "01890a5d-ac96-774b-ccce-b302099a8057", /* another variant */
+        "01890a5d-ac96-774b-7cce-b302099a8057",
+        "00000000-0000-0000-0000-000000000000",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        assert_true(uuid_valid(others[i]) && !uuid_valid_v7(others[i]));
 }
 
 int main(void)
@@ -56,6 +72,7 @@ int main(void)
         cmocka_unit_test(makes_version_7_with_the_time_in_front),
         cmocka_unit_test(makes_no_id_twice),
         cmocka_unit_test(knows_the_canonical_form_only),
+        cmocka_unit_test(tells_version_7_from_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,13 +140,14 @@ static void deep_stacks_need_no_recursion_and_are_bounded(void **state)
 {
     struct profile p;
     struct profile_error error;
-    /* Two levels of JSON for each frame, one around it, and the callFrame below the last. */
+    /* Two levels of JSON for each frame and the callFrame below the last. */
     assert_int_equal(read_chain(&p, 2047, &error), 0);
     assert_int_equal(p.node_count, 2047);
     assert_int_equal(p.nodes[0].total, 2047);
     profile_clear(&p);
-    assert_int_equal(read_chain(&p, 2048, &error), ERR_SYNTAX);
-    assert_string_equal(error.text, "nested deeper than 4096 levels");
+    assert_int_equal(read_chain(&p, 2048, &error), ERR_INVALID);
+    assert_string_equal(error.text, "the stack is deeper than 2047 frames");
+    assert_int_equal(read_chain(&p, 5000, &error), ERR_INVALID);
 }
 
 static void reads_what_real_versions_wrote(void **state)

@@ -3,6 +3,7 @@
 #include "tests/unit/support.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -526,13 +527,17 @@ static void a_line_that_does_not_end_ends_the_call(void **state)
     served();
 }
 
-static void answers_with_a_file(void)
+enum { MANY_FDS = 40 };
+
+/* Answers with `count` copies of one file, and says that one comes. */
+static void answer_with_files(size_t count)
 {
     char id[UUID_TEXT];
+    int copies[MANY_FDS];
     union {
         struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
+        char bytes[CMSG_SPACE(sizeof copies)];
+    } control = {.bytes = ""};
     AUTOBUF struct buf out = BUF_INIT(1000);
     int fd = next_client();
     AUTOCLOSE int file = memfd_create("test", MFD_CLOEXEC);
@@ -541,16 +546,56 @@ static void answers_with_a_file(void)
     (void)hear(fd, id);
     (void)msg_add_result(&out, id, NULL, 1);
     struct iovec iov = {.iov_base = out.data, .iov_len = out.len};
-    struct msghdr mh = {.msg_iov = &iov,
-                        .msg_iovlen = 1,
-                        .msg_control = &control,
-                        .msg_controllen = sizeof control.bytes};
-    control.head = (struct cmsghdr){
-        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-    memcpy(CMSG_DATA(&control.head), &file, sizeof file);
+    struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+    for (size_t i = 0; i < count; i++)
+        copies[i] = file;
+    if (count > 0) {
+        mh.msg_control = &control;
+        mh.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                                        .cmsg_type = SCM_RIGHTS,
+                                        .cmsg_len = CMSG_LEN(count * sizeof(int))};
+        memcpy(CMSG_DATA(&control.head), copies, count * sizeof(int));
+    }
     tell(fd, id, "soon");
     (void)sendmsg(fd, &mh, MSG_NOSIGNAL);
     (void)close(fd);
+}
+
+static void answers_with_a_file(void)
+{
+    answer_with_files(1);
+}
+
+static void answers_with_many_files(void)
+{
+    answer_with_files(MANY_FDS);
+}
+
+static void promises_a_file(void)
+{
+    answer_with_files(0);
+}
+
+static void check_descriptors_refused(script_fn script, int code, const char *text)
+{
+    AUTOMSG struct msg m = {0};
+    serve(script);
+    open_client();
+    client.retry_ms = 0;
+    assert_int_equal(call("x", NULL, NULL, &m), code);
+    assert_string_equal(m.error_text, text);
+    client_close(&client);
+    served();
+}
+
+static void too_many_or_too_few_descriptors_end_the_call(void **state)
+{
+    check_descriptors_refused(answers_with_many_files, ERR_TOO_BIG,
+                              "the supervisor sent more descriptors than it may");
+    check_descriptors_refused(
+        promises_a_file, ERR_PROTOCOL,
+        "the supervisor's answer came without the descriptor that it promises");
 }
 
 static void an_answer_may_bring_a_descriptor(void **state)
@@ -566,6 +611,108 @@ static void an_answer_may_bring_a_descriptor(void **state)
     assert_string_equal(text, "content");
     assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
     client_close(&client);
+    served();
+}
+
+/* ---- a supervisor that hangs
+ * ------------------------------------------------------------------------------------------------ */
+
+static void check_silent(const char *text, const char *sentence)
+{
+    AUTOMSG struct msg m = {0};
+    int64_t began = now_ms();
+    assert_int_equal(call(text, NULL, NULL, &m), -ETIMEDOUT);
+    assert_in_range(now_ms() - began, 90, 5000);
+    assert_string_equal(m.error_text, sentence);
+    client_close(&client);
+}
+
+static void silence_ends_every_call(void **state)
+{
+    AUTOFREE char *sentence = xasprintf("the supervisor (pid %d) does not answer", (int)getpid());
+    serve(says_nothing);
+    open_client();
+    assert_int_equal(client.silence_ms, 10000);
+    client.silence_ms = 100;
+    check_silent("x", sentence);
+    served();
+}
+
+/* Accepts, and reads nothing until the client has gone. */
+static void reads_nothing(void)
+{
+    int fd = next_client();
+    struct pollfd gone = {.fd = fd, .events = POLLRDHUP};
+    (void)poll(&gone, 1, 10000);
+    (void)close(fd);
+}
+
+static void nor_does_it_wait_for_one_that_does_not_read(void **state)
+{
+    AUTOFREE char *sentence = xasprintf("the supervisor (pid %d) does not answer", (int)getpid());
+    AUTOFREE char *large = xcalloc(1, (3 << 20) + 1);
+    memset(large, 'x', 3 << 20);
+    serve(reads_nothing);
+    open_client();
+    client.silence_ms = 100;
+    check_silent(large, sentence);
+    served();
+}
+
+static void nor_for_one_that_takes_no_connection(void **state)
+{
+    int waiting[4];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    serve(says_nothing);
+    open_client();
+    client_close(&client);
+    served();
+    /* Nobody accepts any more: the queue is full soon. */
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", socket_path);
+    assert_int_equal(listen(listener, 1), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(waiting); i++) {
+        waiting[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(waiting[i], (struct sockaddr *)&address, sizeof address);
+    }
+    client = (struct client){
+        .path = xstrdup(socket_path), .fd = -1, .retry_ms = 5000, .silence_ms = 100};
+    buf_init(&client.in, 1000);
+    check_silent("x", "the supervisor does not answer");
+    for (size_t i = 0; i < ARRAY_SIZE(waiting); i++)
+        (void)close(waiting[i]);
+}
+
+/* Answers hello, and the call only after a while, with a word in between. */
+static void takes_its_time(void)
+{
+    char id[UUID_TEXT];
+    int fd = next_client();
+    (void)hear(fd, id);
+    answer(fd, id, "hello yourself");
+    while (hear(fd, id)) {
+        (void)poll(NULL, 0, 200);
+        tell(fd, id, "wait");
+        (void)poll(NULL, 0, 200);
+        answer(fd, id, "at last");
+    }
+    (void)close(fd);
+}
+
+static void a_long_call_may_take_long_and_a_short_one_may_not(void **state)
+{
+    AUTOMSG struct msg m = {0};
+    AUTOFREE char *sentence =
+        xasprintf("the supervisor (pid %d) has not answered 'do' within 0 s", (int)getpid());
+    serve(takes_its_time);
+    open_client();
+    client.silence_ms = 100;
+    assert_int_equal(call("x", NULL, NULL, &m), 0);
+    msg_clear(&m);
+    /* What counts is the time without a word. */
+    client.limit_ms = 300;
+    assert_int_equal(call("x", NULL, NULL, &m), 0);
+    client.limit_ms = 100;
+    check_silent("x", sentence);
     served();
 }
 
@@ -588,6 +735,11 @@ int main(void)
         WITH_SERVER(an_answer_as_long_as_a_line_may_be_is_taken),
         WITH_SERVER(a_line_that_does_not_end_ends_the_call),
         WITH_SERVER(an_answer_may_bring_a_descriptor),
+        WITH_SERVER(too_many_or_too_few_descriptors_end_the_call),
+        WITH_SERVER(silence_ends_every_call),
+        WITH_SERVER(nor_does_it_wait_for_one_that_does_not_read),
+        WITH_SERVER(nor_for_one_that_takes_no_connection),
+        WITH_SERVER(a_long_call_may_take_long_and_a_short_one_may_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

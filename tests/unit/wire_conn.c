@@ -4,12 +4,15 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/limits.h"
 #include "lib/base/loop.h"
+#include "lib/base/str.h"
 #include "lib/wire/msg.h"
 
 /* One end of a connection, and what happened to it. */
@@ -412,6 +415,133 @@ static void closing_after_the_flush_sends_everything_first(void **state)
     shut_raw(0);
 }
 
+static size_t resident_bytes(void)
+{
+    AUTOFCLOSE FILE *f = fopen("/proc/self/statm", "re");
+    unsigned long pages = 0;
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%*u %lu", &pages), 1);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void a_large_message_leaves_no_memory_behind(void **state)
+{
+    AUTOFREE char *text = xcalloc(1, 501);
+    memset(text, 'x', 500);
+    open_both();
+    assert_int_equal(conn_notify(&a.conn, "first", NULL), 0);
+    turn();
+    size_t before = resident_bytes();
+    json_t *large = json_object(), *list = json_array();
+    (void)json_object_set_new(large, "list", list);
+    for (int i = 0; i < 6000; i++)
+        (void)json_array_append_new(list, json_pack("{s:s}", "text", text));
+    assert_int_equal(conn_request(&a.conn, "1", "put", large, -1), 0);
+    json_decref(large);
+    assert_true(a.conn.out.cap > 3000000);
+    for (int i = 0; i < 200 && b.messages < 2; i++)
+        turn();
+    assert_int_equal(a.conn.out.cap, 0);
+    assert_int_equal(b.conn.in.cap, 0);
+#ifndef __SANITIZE_ADDRESS__
+    assert_in_range(resident_bytes(), 0, before + (1 << 20));
+#endif
+    /* They go on, and what is small is kept. */
+    assert_int_equal(conn_request(&a.conn, "2", "put", NULL, make_file("x")), 0);
+    turn();
+    assert_string_equal(buf_str(&b.log), "first -\nput 1\nput 2 x\n");
+    assert_true(a.conn.out.cap > 0 && b.conn.in.cap > 0);
+    shut(&a, 0);
+    shut(&b, UV_EOF);
+}
+
+/* ---- errors that pass
+ * ------------------------------------------------------------------------------------------------ */
+
+/* A socket on which nobody receives, with as many descriptors on their way as this user may have. */
+static int exhaust_descriptors(int *ret_other_end)
+{
+    int fds[2];
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = ""};
+    struct iovec iov = {.iov_base = (char *)"x", .iov_len = 1};
+    struct msghdr mh = {.msg_iov = &iov,
+                        .msg_iovlen = 1,
+                        .msg_control = &control,
+                        .msg_controllen = sizeof control.bytes};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+        return -errno;
+    control.head = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(&control.head), &fds[0], sizeof(int));
+    *ret_other_end = fds[1];
+    for (int i = 0; i < 1000; i++)
+        if (sendmsg(fds[0], &mh, MSG_NOSIGNAL) < 0)
+            return errno == ETOOMANYREFS ? fds[0] : -errno;
+    return -ENOSPC;
+}
+
+/* The kernel counts per user and lets root do what it likes: this runs as nobody.  Its exit code is the line at fault. */
+static int send_while_exhausted(void)
+{
+    enum { NOBODY = 65534, CANNOT = 255 };
+    int other = -1;
+    struct rlimit limit = {.rlim_cur = 40, .rlim_max = 40};
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+        return CANNOT;
+    open_both();
+    int full = exhaust_descriptors(&other);
+    if (full < 0)
+        return CANNOT;
+    if (conn_request(&a.conn, "1", "put", NULL, make_file("one")) < 0)
+        return __LINE__ % CANNOT;
+    if (conn_request(&a.conn, "2", "put", NULL, -1) < 0)
+        return __LINE__ % CANNOT;
+    for (int i = 0; i < 20; i++, (void)usleep(2000))
+        turn();
+    if (a.closed || b.messages > 0)
+        return __LINE__ % CANNOT;
+    /* Waiting for the next try costs nothing. */
+    clock_t cpu = clock();
+    for (int i = 0; i < 10; i++)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    if (clock() - cpu > CLOCKS_PER_SEC / 20)
+        return __LINE__ % CANNOT;
+    (void)close(full);
+    (void)close(other);
+    for (int i = 0; i < 500 && b.messages < 2; i++, (void)usleep(2000))
+        turn();
+    if (!str_eq(buf_str(&b.log), "put 1 one\nput 2\n"))
+        return __LINE__ % CANNOT;
+    /* Closing while it waits for the next try. */
+    full = exhaust_descriptors(&other);
+    if (conn_request(&a.conn, "3", "put", NULL, make_file("three")) < 0)
+        return __LINE__ % CANNOT;
+    turn();
+    conn_close(&a.conn);
+    turn();
+    conn_close(&b.conn);
+    turn();
+    return a.closed == 1 && b.closed == 1 && loop_end(&loop) == 0 ? 0 : __LINE__ % CANNOT;
+}
+
+static void an_error_of_sending_that_passes_is_waited_for(void **state)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)uv_loop_fork(&loop);
+        _exit(send_while_exhausted());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 255)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void a_peer_that_went_away_ends_it_without_a_signal(void **state)
 {
     AUTOFREE char *text = xcalloc(1, (3 << 20) + 1);
@@ -508,6 +638,8 @@ int main(void)
         ON_LOOP(errors_and_progress_name_their_request),
         ON_LOOP(a_peer_that_does_not_read_is_cut_off_at_the_limit),
         ON_LOOP(closing_after_the_flush_sends_everything_first),
+        ON_LOOP(a_large_message_leaves_no_memory_behind),
+        ON_LOOP(an_error_of_sending_that_passes_is_waited_for),
         ON_LOOP(a_peer_that_went_away_ends_it_without_a_signal),
         ON_LOOP(the_last_words_of_a_peer_that_went_away_are_heard),
         ON_LOOP(closing_is_asynchronous_and_twice_is_fine),
