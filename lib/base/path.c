@@ -135,11 +135,15 @@ char *path_sibling(const char *name)
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     if (len > 0) {
         self[len] = '\0';
-        char *slash = strrchr(self, '/');
-        char *path = xasprintf("%.*s/%s", (int)(slash - self), self, name);
-        if (is_program(path))
-            return path;
-        free(path);
+        int dir = (int)(strrchr(self, '/') - self);
+        /* In the build folder and in libexec; from bin of an installed tree, wherever that was put. */
+        static const char *const places[] = {"", "/../libexec/proctor"};
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+            char *path = xasprintf("%.*s%s/%s", dir, self, places[i], name);
+            if (is_program(path))
+                return path;
+            free(path);
+        }
     }
     return path_join(LIBEXECDIR, name);
 }

@@ -27,7 +27,8 @@ char *path_find_program(const char *dir, const char *name, const char *search);
 /* $PROCTOR_HOME, else ~/.proctor, always absolute.  The caller frees. */
 char *path_home(void);
 
-/* A program that belongs to proctor: beside the running program, else in LIBEXECDIR.  The caller frees. */
+/* A program that belongs to proctor: beside the running program, in ../libexec/proctor from there, else in
+ * LIBEXECDIR.  The caller frees. */
 char *path_sibling(const char *name);
 
 /* Creates a directory (not its parents) with `mode`, or checks that one is there. */
