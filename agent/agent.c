@@ -21,8 +21,6 @@ enum {
     FLUSH_MS = 1000,
     /* For an agent that is finishing its last write. */
     SPOOL_WAIT_MS = 5000,
-    /* What may be queued before requests with large answers are turned away. */
-    QUEUE_MUCH = LIMIT_CONTROL_QUEUE / 2,
 };
 
 struct request {
@@ -185,9 +183,8 @@ static bool may_run(struct agent *a, const struct wire_method *row, const struct
         (void)conn_error(&a->conn, m->id, ERR_INVALID, why, NULL);
         return false;
     }
-    if (request->large && a->conn.out.len > QUEUE_MUCH) {
-        (void)conn_error(&a->conn, m->id, ERR_BUSY,
-                         "too many answers of the agent wait to be read: try again later", NULL);
+    if (request->large && a->conn.out.len > CAPTURES_QUEUE_MUCH) {
+        (void)conn_error(&a->conn, m->id, ERR_BUSY, CAPTURES_QUEUE_FULL, NULL);
         return false;
     }
     return true;

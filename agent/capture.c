@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/base/auto.h"
 #include "lib/base/err.h"
@@ -20,12 +21,20 @@
  * connection. */
 enum { WAITERS_MAX = 16 };
 
+/* An end that cannot be stored is tried again after a second, then after twice as long each time.
+ */
+enum { RETRY_MIN_MS = 1000, RETRY_MAX_MS = 30000 };
+
 /* The steps, in the order in which they run. */
+static void write_journal(uv_work_t *work); /* in a thread */
+static void on_journaled(uv_work_t *work, int status);
 static void ask(struct capture *c, int fd);
 static void on_watchdog(uv_timer_t *timer);
 static void settle(struct capture *c);
 static void write_files(uv_work_t *work); /* in a thread */
 static void on_written(uv_work_t *work, int status);
+static void keep_unsaved(struct capture *c, int r);
+static void on_retry(uv_timer_t *timer);
 static void end(struct capture *c);
 static void on_closed(uv_handle_t *handle);
 
@@ -63,7 +72,26 @@ static struct capture *capture_new(struct capture_home *home, struct record *r)
     (void)uv_timer_init(home->loop, &c->watchdog);
     c->watchdog.data = c;
     c->work.data = c;
+    c->fd = -1;
     return c;
+}
+
+/* Has a thread do something with the files that the record stands for. */
+static void write_in_thread(struct capture *c, uv_work_cb write, uv_after_work_cb after)
+{
+    int r = spool_files_init(&c->files, c->home->spool, &c->record);
+    if (r == 0)
+        r = uv_queue_work(c->home->loop, &c->work, write, after);
+    /* A record has less than LIMIT_CAPTURE_RECORD bytes, and queueing cannot fail. */
+    assert(r == 0);
+    c->writing = true;
+}
+
+static int has_written(struct capture *c, int status)
+{
+    c->writing = false;
+    spool_files_clear(&c->files);
+    return status < 0 ? status : c->written;
 }
 
 static void watch(struct capture *c, int64_t ms)
@@ -76,23 +104,43 @@ static int64_t allowed_ms(const struct capture *c)
 {
     int64_t limit_ms = c->record.duration_ms;
     if (limit_ms == RECORD_UNKNOWN)
-        limit_ms = LIMIT_CAPTURE_LONGEST_MS; /* the supervisor knows the policy's, and ends it earlier */
+        limit_ms =
+            LIMIT_CAPTURE_LONGEST_MS; /* the supervisor knows the policy's, and ends it earlier */
     return limit_ms + c->home->slack_ms;
 }
 
-int capture_start(struct capture_home *home, struct record *r, struct capture **ret_capture)
+struct capture *capture_start(struct capture_home *home, struct record *r)
 {
-    int fd = -1;
-    int e = spool_create(home->spool, r, &fd);
-    if (e < 0) {
-        record_clear(r);
-        return e;
-    }
     struct capture *c = capture_new(home, r);
+    if (record_ended(&c->record))
+        settle(c);
+    else
+        write_in_thread(c, write_journal, on_journaled);
+    return c;
+}
+
+static void write_journal(uv_work_t *work)
+{
+    struct capture *c = work->data;
+    c->written = spool_begin_write(&c->files, &c->fd);
+}
+
+static void on_journaled(uv_work_t *work, int status)
+{
+    struct capture *c = work->data;
+    c->error = has_written(c, status);
+    if (c->error == 0)
+        spool_begun(c->home->spool, &c->record);
+    if (c->error < 0 || c->leaving) {
+        end(c);
+        return;
+    }
     watch(c, allowed_ms(c));
-    ask(c, fd);
-    *ret_capture = c;
-    return 0;
+    ask(c, TAKE_FD(c->fd));
+    if (c->stop_wanted)
+        (void)capture_stop(c);
+    if (c->cancel_wanted)
+        (void)capture_cancel(c);
 }
 
 struct capture *capture_resume(struct capture_home *home, struct record *r)
@@ -119,6 +167,7 @@ static void ask(struct capture *c, int fd)
     AUTOJSON json_t *params = record_to_request(&c->record);
     log_debug("capture %s: %s", c->record.id,
               fd < 0 ? "asking what became of it" : "asking for it");
+    c->asked = true;
     (void)conn_request(c->home->conn, request_id(c->record.id, "start", space), "probe.start",
                        params, fd);
 }
@@ -180,6 +229,9 @@ int capture_stop(struct capture *c)
 {
     if (c->settling)
         return ERR_NOT_RUNNING;
+    c->stop_wanted = true;
+    if (!c->asked)
+        return 0;
     hurry(c, c->home->slack_ms);
     tell(c->home->conn, c->record.id, "stop", "probe.stop");
     return 0;
@@ -190,6 +242,8 @@ int capture_cancel(struct capture *c)
     if (c->settling)
         return ERR_NOT_RUNNING;
     c->cancel_wanted = true;
+    if (!c->asked)
+        return 0;
     hurry(c, c->home->grace_ms);
     tell(c->home->conn, c->record.id, "cancel", "probe.cancel");
     return 0;
@@ -249,7 +303,7 @@ static void take_error(struct capture *c, const struct msg *m)
         fail_agent_gone(c);
         return;
     }
-    if (m->error == ERR_CANCELLED) {
+    if (m->error == ERR_CANCELLED || c->cancel_wanted) {
         record_end(&c->record, RECORD_CANCELLED, loop_wall_ms());
         return;
     }
@@ -294,8 +348,9 @@ static void take_result(struct capture *c, const json_t *answer)
     }
     if (c->timed_out && !c->cancel_wanted && c->record.state == RECORD_CANCELLED)
         fail_timed_out(c);
-    /* Cancel means that the result is not wanted, also when it came first. */
-    if (c->cancel_wanted && record_has_result(&c->record))
+    /* Cancel means that the result is not wanted, also when it came first, nor why there is none.
+     */
+    if (c->cancel_wanted)
         record_end(&c->record, RECORD_CANCELLED, loop_wall_ms());
     if (record_has_result(&c->record))
         check_result(c);
@@ -326,11 +381,7 @@ static void settle(struct capture *c)
     if (!record_has_result(&c->record))
         c->record.bytes = RECORD_UNKNOWN;
     (void)uv_timer_stop(&c->watchdog);
-    int r = spool_end_init(&c->files, c->home->spool, &c->record);
-    if (r == 0)
-        r = uv_queue_work(c->home->loop, &c->work, write_files, on_written);
-    /* A record has less than LIMIT_CAPTURE_RECORD bytes, and queueing cannot fail. */
-    assert(r == 0);
+    write_in_thread(c, write_files, on_written);
 }
 
 static void write_files(uv_work_t *work)
@@ -342,8 +393,7 @@ static void write_files(uv_work_t *work)
 static void on_written(uv_work_t *work, int status)
 {
     struct capture *c = work->data;
-    int r = status < 0 ? status : c->written;
-    spool_end_clear(&c->files);
+    int r = has_written(c, status);
     if (r < 0 && record_has_result(&c->record)) {
         AUTOFREE char *message =
             xasprintf("the result cannot be stored in the spool: %s", err_str(r));
@@ -353,9 +403,50 @@ static void on_written(uv_work_t *work, int status)
         settle(c);
         return;
     }
-    if (r < 0)
-        log_err(r, "capture %s: cannot save how it ended, going on", c->record.id);
+    if (r < 0) {
+        keep_unsaved(c, r);
+        return;
+    }
+    if (c->unsaved)
+        log_info("capture %s: how it ended is stored at last", c->record.id);
+    c->stored = true;
     end(c);
+}
+
+static void answer(struct capture *c)
+{
+    if (c->answered)
+        return;
+    c->answered = true;
+    c->home->answer(c);
+}
+
+/* What became of it is decided, whether or not the disk takes it.  Until it does, the supervisor
+ * keeps its answer for the next agent, too. */
+static void keep_unsaved(struct capture *c, int r)
+{
+    bool first = !c->unsaved;
+    c->unsaved = true;
+    if (first || c->leaving)
+        log_err(r, "capture %s: cannot store how it ended, %s", c->record.id,
+                c->leaving ? "leaving it to the next agent" : "trying again");
+    if (c->leaving) {
+        end(c);
+        return;
+    }
+    /* One that came too late is not known there yet. */
+    if (!spool_find(c->home->spool, c->record.id))
+        spool_begun(c->home->spool, &c->record);
+    c->retry_ms = first ? RETRY_MIN_MS : c->retry_ms * 2;
+    if (c->retry_ms > RETRY_MAX_MS)
+        c->retry_ms = RETRY_MAX_MS;
+    (void)uv_timer_start(&c->watchdog, on_retry, (uint64_t)c->retry_ms, 0);
+    answer(c);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    settle(timer->data);
 }
 
 static void end(struct capture *c)
@@ -366,25 +457,40 @@ static void end(struct capture *c)
     uv_close((uv_handle_t *)&c->watchdog, on_closed);
 }
 
+static void tell_end(struct capture *c)
+{
+    log_info("capture %s of %s (%s): %s", c->record.id, c->record.app,
+             record_kind_name(c->record.kind), record_state_name(c->record.state));
+    spool_ended(c->home->spool, &c->record);
+    if (record_has_result(&c->record))
+        send_progress(c);
+    if (c->asked)
+        capture_ack(c->home->conn, c->record.id);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct capture *c = handle->data;
-    if (record_ended(&c->record)) {
-        log_info("capture %s of %s (%s): %s", c->record.id, c->record.app,
-                 record_kind_name(c->record.kind), record_state_name(c->record.state));
-        spool_ended(c->home->spool, &c->record);
-        if (record_has_result(&c->record))
-            send_progress(c);
-        capture_ack(c->home->conn, c->record.id);
-    }
+    if (c->stored)
+        tell_end(c);
+    answer(c);
     c->home->done(c);
     record_clear(&c->record);
     strlist_clear(&c->waiters);
+    if (c->fd >= 0)
+        (void)close(c->fd);
     free(c);
 }
 
 void capture_close(struct capture *c)
 {
-    if (!c->settling)
+    if (c->leaving)
+        return;
+    c->leaving = true;
+    if (c->writing)
+        return;
+    if (c->unsaved)
+        settle(c);
+    else
         end(c);
 }

@@ -1,11 +1,11 @@
 #include "agent/captures.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/listing.h"
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
@@ -25,13 +25,13 @@ enum {
     /* The supervisor ends a capture within 30 s of its limit. */
     SLACK_MS = 45000,
     GRACE_MS = 10000,
-    /* The longest list; below LIMIT_CONTROL_LINE, with room for what is around it. */
-    LIST_BYTES = 3 << 20,
-    /* Lists above this leave the heap in pieces that are worth giving back. */
-    LIST_BYTES_MUCH = 256 << 10,
+    /* Requests that wait for the next list. */
+    LISTS_MAX = 64,
 };
 
+static void on_capture_answer(struct capture *c);
 static void on_capture_done(struct capture *c);
+static void on_listed(struct listing *l, json_t *result);
 
 /* ---- opening and closing
  * ------------------------------------------------------------------------------------------- */
@@ -53,6 +53,7 @@ int captures_open(struct captures *cs, uv_loop_t *loop, struct conn *conn, const
                                      .spool = &cs->spool,
                                      .slack_ms = SLACK_MS,
                                      .grace_ms = GRACE_MS,
+                                     .answer = on_capture_answer,
                                      .done = on_capture_done,
                                      .arg = cs}};
     list_init(&cs->live);
@@ -88,12 +89,14 @@ void captures_resume(struct captures *cs)
 void captures_close(struct captures *cs)
 {
     struct capture *c;
+    cs->closing = true;
     LIST_EACH(c, &cs->live)
     capture_close(c);
 }
 
 void captures_clear(struct captures *cs)
 {
+    strlist_clear(&cs->list_waiters);
     spool_close(&cs->spool);
 }
 
@@ -111,6 +114,12 @@ static void refuse(struct captures *cs, const char *request, int error, const ch
     (void)buf_vaddf(&text, fmt, ap);
     va_end(ap);
     (void)conn_error(cs->home.conn, request, error, buf_str(&text), NULL);
+}
+
+static void refuse_journal(struct captures *cs, const char *request, int r)
+{
+    refuse(cs, request, r, "the capture was not started: its record cannot be written in %s: %s",
+           cs->spool.dir, err_str(r));
 }
 
 /* Takes `fd` (-1: none). */
@@ -191,42 +200,29 @@ static void attach(struct captures *cs, struct capture *c, const struct msg *m)
         refuse(cs, m->id, r, "too many requests wait for capture %s", c->record.id);
 }
 
-static void refuse_journal(struct captures *cs, const struct msg *m, int r)
+/* It is answered when it ends.  When it has ended already and only waits for the disk, at once. */
+static void answer_live(struct captures *cs, struct capture *c, const struct msg *m)
 {
-    log_err(r, "cannot write a record in %s", cs->spool.dir);
-    refuse(cs, m->id, r, "the capture was not started: its record cannot be written in %s: %s",
-           cs->spool.dir, err_str(r));
+    if (c->answered)
+        answer(cs, m->id, &c->record, -1);
+    else
+        attach(cs, c, m);
 }
 
-/* Too late: the record says so, and repeats get the same answer. */
-static void start_expired(struct captures *cs, const struct msg *m, struct record *r)
-{
-    int64_t now_ms = loop_wall_ms();
-    record_fail(r, err_name(ERR_EXPIRED), NULL, now_ms);
-    record_end(r, RECORD_EXPIRED, now_ms);
-    int e = spool_create_ended(&cs->spool, r);
-    if (e < 0) {
-        refuse_journal(cs, m, e);
-        return;
-    }
-    answer(cs, m->id, r, -1);
-    spool_retain(&cs->spool, now_ms);
-}
-
-/* Takes what `r` holds. */
+/* Takes what `r` holds.  One that came too late gets a record, too, so that repeats get the same
+ * answer. */
 static void start_new(struct captures *cs, const struct msg *m, struct record *r)
 {
-    struct capture *c;
     if (list_count(&cs->live) >= RUNNING_MAX) {
         refuse(cs, m->id, ERR_BUSY, "%d captures are running, which is the limit: try again later",
                RUNNING_MAX);
         return;
     }
-    int e = capture_start(&cs->home, r, &c);
-    if (e < 0) {
-        refuse_journal(cs, m, e);
-        return;
+    if (r->not_after_ms < r->created_ms) {
+        record_fail(r, err_name(ERR_EXPIRED), NULL, r->created_ms);
+        record_end(r, RECORD_EXPIRED, r->created_ms);
     }
+    struct capture *c = capture_start(&cs->home, r);
     list_add(&cs->live, &c->link, c);
     attach(cs, c, m);
 }
@@ -237,7 +233,7 @@ void captures_start(struct captures *cs, const struct msg *m)
     const char *id = json_get_string(m->params, "id", "");
     struct capture *c = find_live(cs, id);
     if (c) {
-        attach(cs, c, m);
+        answer_live(cs, c, m);
         return;
     }
     if (spool_find(&cs->spool, id)) {
@@ -249,28 +245,35 @@ void captures_start(struct captures *cs, const struct msg *m)
     int e = record_from_request(m->params, loop_wall_ms(), &r, why);
     if (e < 0)
         refuse(cs, m->id, e, "%s", why);
-    else if (r.not_after_ms < r.created_ms)
-        start_expired(cs, m, &r);
     else
         start_new(cs, m, &r);
+}
+
+static void on_capture_answer(struct capture *c)
+{
+    struct captures *cs = c->home->arg;
+    if (c->error < 0)
+        log_err(c->error, "cannot write a record in %s", cs->spool.dir);
+    for (size_t i = 0; i < c->waiters.count; i++)
+        if (c->error < 0)
+            refuse_journal(cs, c->waiters.items[i], c->error);
+        else if (record_ended(&c->record))
+            answer_ended(cs, c->waiters.items[i], &c->record);
 }
 
 static void on_capture_done(struct capture *c)
 {
     struct captures *cs = c->home->arg;
     list_remove(&c->link);
-    if (!record_ended(&c->record))
-        return;
-    for (size_t i = 0; i < c->waiters.count; i++)
-        answer_ended(cs, c->waiters.items[i], &c->record);
-    spool_retain(&cs->spool, loop_wall_ms());
+    if (record_ended(&c->record))
+        spool_retain(&cs->spool, loop_wall_ms());
 }
 
 /* ---- the other requests
  * -------------------------------------------------------------------------------------------- */
 
-/* What was sent to the supervisor comes before our answer in the same stream, so whoever has the
- * answer can rely on it. */
+/* What is sent to the supervisor comes before our answer in the same stream, so whoever has the
+ * answer can rely on it; only a capture whose record is being written is told later. */
 void captures_stop(struct captures *cs, const struct msg *m)
 {
     struct capture *c = need_live(cs, m);
@@ -291,7 +294,7 @@ void captures_get(struct captures *cs, const struct msg *m)
     struct capture *c = find_live(cs, id);
     if (c && c->settling)
         /* Its file is about to be there. */
-        attach(cs, c, m);
+        answer_live(cs, c, m);
     else if (c)
         answer(cs, m->id, &c->record, -1);
     else if (spool_find(&cs->spool, id))
@@ -300,45 +303,52 @@ void captures_get(struct captures *cs, const struct msg *m)
         refuse(cs, m->id, ERR_NOT_FOUND, "there is no capture %s", id);
 }
 
-/* The record as JSON, from memory or from its file; NULL when it cannot be read. */
-static json_t *list_one(struct captures *cs, const char *id)
+/* ---- capture.list
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* One list at a time is read; it answers all who had asked for one when it began. */
+static void begin_list(struct captures *cs)
 {
-    char why[RECORD_TEXT];
-    const struct capture *c = find_live(cs, id);
-    if (c)
-        return record_to_json(&c->record);
-    AUTORECORD struct record r;
-    record_init(&r);
-    int e = spool_read(&cs->spool, id, &r, why);
-    if (e == 0)
-        return record_to_json(&r);
-    log_warn(e, "cannot read the record of capture %s, leaving it out of the list", id);
-    return NULL;
+    struct listing *l = listing_new(&cs->spool);
+    for (size_t i = cs->spool.count; i > 0; i--) {
+        const char *id = cs->spool.entries[i - 1].id;
+        const struct capture *c = find_live(cs, id);
+        listing_add(l, id, c ? record_to_json(&c->record) : NULL);
+    }
+    cs->listing = l;
+    cs->list_answers = cs->list_waiters.count;
+    listing_start(l, cs->home.loop, on_listed, cs);
 }
 
-/* An answer is one line and has a limit; what is left out is the oldest, and the answer says how
- * many that are. */
 void captures_list(struct captures *cs, const struct msg *m)
 {
-    AUTOJSON json_t *result = json_object();
-    json_t *list = json_array();
-    size_t bytes = 0;
-    size_t i = cs->spool.count;
-    (void)json_object_set_new(result, "captures", list);
-    for (; i > 0 && bytes < LIST_BYTES; i--) {
-        json_t *record = list_one(cs, cs->spool.entries[i - 1].id);
-        if (!record)
-            continue;
-        bytes += json_dumpb(record, NULL, 0, JSON_COMPACT) + 1;
-        (void)json_array_append_new(list, record);
+    if (cs->list_waiters.count >= LISTS_MAX) {
+        refuse(cs, m->id, ERR_BUSY, "%d requests for the list wait already: try again later",
+               LISTS_MAX);
+        return;
     }
-    if (i > 0)
-        json_set_int(result, "left_out", (int64_t)i);
-    (void)conn_result(cs->home.conn, m->id, result, -1);
-    if (bytes > LIST_BYTES_MUCH) {
-        json_array_clear(list);
-        (void)malloc_trim(0);
-    }
+    strlist_add(&cs->list_waiters, m->id);
+    if (!cs->listing)
+        begin_list(cs);
+}
+
+static void on_listed(struct listing *l, json_t *result)
+{
+    struct captures *cs = listing_arg(l);
+    struct strlist asked = cs->list_waiters;
+    cs->list_waiters = (struct strlist){0};
+    cs->listing = NULL;
+    for (size_t i = 0; i < asked.count; i++)
+        if (i >= cs->list_answers)
+            strlist_add(&cs->list_waiters, asked.items[i]);
+        else if (cs->home.conn->out.len > CAPTURES_QUEUE_MUCH)
+            refuse(cs, asked.items[i], ERR_BUSY, CAPTURES_QUEUE_FULL);
+        else
+            (void)conn_result(cs->home.conn, asked.items[i], result, -1);
+    strlist_clear(&asked);
+    if (cs->list_waiters.count > 0 && !cs->closing)
+        begin_list(cs);
 }
 
 /* ---- what the supervisor says

@@ -89,8 +89,8 @@ int main(int argc, char **argv)
     log_init("proctor-agent", LOG_LEVEL_INFO);
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
-    /* One thread writes the ends of captures, one after the other; more would only wait for the
-     * same disk. */
-    (void)setenv("UV_THREADPOOL_SIZE", "1", 1);
+    /* One thread writes records while the other reads a list; more would only wait for the same
+     * disk. */
+    (void)setenv("UV_THREADPOOL_SIZE", "2", 1);
     return run(argv[2]);
 }

@@ -458,6 +458,11 @@ void record_end(struct record *r, enum record_state state, int64_t now_ms)
 {
     r->state = state;
     r->ended_ms = now_ms;
+    if (state != RECORD_CANCELLED)
+        return;
+    free(r->error_name);
+    free(r->error_message);
+    r->error_name = r->error_message = NULL;
 }
 
 static bool is_uuid_at(const char *text, size_t left)

@@ -138,7 +138,8 @@ bool record_progress(struct record *r, const json_t *params, int64_t now_ms);
  * out. */
 int record_answer(struct record *r, const json_t *answer, int64_t now_ms);
 
-/* The capture is over; the last call counts. */
+/* The capture is over; the last call counts.  One that was cancelled has no error: nobody wants it.
+ */
 void record_end(struct record *r, enum record_state state, int64_t now_ms);
 
 /* Ends it as failed.  The message (cut at RECORD_MESSAGE bytes) may come from the inspector: UUIDs

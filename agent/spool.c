@@ -157,14 +157,6 @@ static int record_text(const struct record *r, struct buf *out)
     return e < 0 ? e : buf_addc(out, '\n');
 }
 
-static int save_durable(const struct spool *s, const struct record *r)
-{
-    AUTOBUF struct buf text = BUF_INIT(LIMIT_CAPTURE_RECORD);
-    AUTOFREE char *path = file_path(s, r->id, RECORD);
-    int e = record_text(r, &text);
-    return e < 0 ? e : path_write_atomic(path, text.data, text.len, FILE_MODE);
-}
-
 /* Writes a new file whole; a record is far below what one write() takes. */
 static int write_new(const char *path, const struct buf *text)
 {
@@ -226,6 +218,30 @@ int spool_read(const struct spool *s, const char *id, struct record *ret_record,
 /* ---- the life of a capture's files
  * --------------------------------------------------------------------------------- */
 
+int spool_files_init(struct spool_files *f, const struct spool *s, const struct record *r)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_CAPTURE_RECORD);
+    int error = record_text(r, &text);
+    if (error < 0)
+        return error;
+    *f = (struct spool_files){.record_path = file_path(s, r->id, RECORD),
+                              .part_path = file_path(s, r->id, PART),
+                              .len = text.len};
+    if (record_has_result(r))
+        f->result_path = file_path(s, r->id, record_kind_extension(r->kind));
+    f->text = buf_take(&text);
+    return 0;
+}
+
+void spool_files_clear(struct spool_files *f)
+{
+    free(f->record_path);
+    free(f->part_path);
+    free(f->result_path);
+    free(f->text);
+    *f = (struct spool_files){0};
+}
+
 /* A file of that name may be left from a record that was moved aside. */
 static int make_part(const char *path)
 {
@@ -235,29 +251,24 @@ static int make_part(const char *path)
     return fd < 0 ? -errno : fd;
 }
 
-int spool_create(struct spool *s, const struct record *r, int *ret_fd)
+int spool_begin_write(const struct spool_files *f, int *ret_fd)
 {
-    AUTOFREE char *part = file_path(s, r->id, PART);
-    AUTOCLOSE int fd = make_part(part);
+    AUTOCLOSE int fd = make_part(f->part_path);
     if (fd < 0)
         return fd;
     /* The record comes second: its fsync of the folder makes the part file's name durable, too. */
-    int e = save_durable(s, r);
+    int e = path_write_atomic(f->record_path, f->text, f->len, FILE_MODE);
     if (e < 0) {
-        (void)unlink(part);
+        (void)unlink(f->part_path);
         return e;
     }
-    index_add(s, r);
     *ret_fd = TAKE_FD(fd);
     return 0;
 }
 
-int spool_create_ended(struct spool *s, const struct record *r)
+void spool_begun(struct spool *s, const struct record *r)
 {
-    int e = save_durable(s, r);
-    if (e == 0)
-        index_add(s, r);
-    return e;
+    index_add(s, r);
 }
 
 int64_t spool_part_size(const struct spool *s, const char *id)
@@ -276,30 +287,6 @@ int spool_open_result(const struct spool *s, const struct record *r)
     return fd < 0 ? -errno : fd;
 }
 
-int spool_end_init(struct spool_end *e, const struct spool *s, const struct record *r)
-{
-    AUTOBUF struct buf text = BUF_INIT(LIMIT_CAPTURE_RECORD);
-    int error = record_text(r, &text);
-    if (error < 0)
-        return error;
-    *e = (struct spool_end){.record_path = file_path(s, r->id, RECORD),
-                            .part_path = file_path(s, r->id, PART),
-                            .len = text.len};
-    if (record_has_result(r))
-        e->result_path = file_path(s, r->id, record_kind_extension(r->kind));
-    e->text = buf_take(&text);
-    return 0;
-}
-
-void spool_end_clear(struct spool_end *e)
-{
-    free(e->record_path);
-    free(e->part_path);
-    free(e->result_path);
-    free(e->text);
-    *e = (struct spool_end){0};
-}
-
 static int sync_path(const char *path, int flags)
 {
     AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
@@ -312,26 +299,53 @@ static int sync_folder_of(const char *path)
     return sync_path(dir, O_DIRECTORY);
 }
 
+/* Writes over the old record, in blocks that it has already; what is left of it becomes blanks,
+ * which JSON allows.  Not tried when new blocks would be needed: half a record is worse than an old
+ * one. */
+static int write_over(const struct spool_files *f)
+{
+    AUTOCLOSE int fd = open(f->record_path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_blocks * 512 < (off_t)f->len)
+        return -ENOSPC;
+    size_t len = st.st_size > (off_t)f->len ? (size_t)st.st_size : f->len;
+    AUTOFREE char *text = xcalloc(1, len);
+    memset(text, ' ', len);
+    memcpy(text, f->text, f->len);
+    ssize_t n = pwrite(fd, text, len, 0);
+    if (n < 0 || fsync(fd) < 0)
+        return -errno;
+    return (size_t)n == len ? 0 : -ENOSPC;
+}
+
+static int write_record(const struct spool_files *f)
+{
+    int r = path_write_atomic(f->record_path, f->text, f->len, FILE_MODE);
+    return r < 0 && write_over(f) == 0 ? 0 : r;
+}
+
 /* The bytes, then the record, then the name: a record that says done has its bytes on disk, under
  * one of two names, and spool_scan() finishes the renaming. */
-static int write_with_result(const struct spool_end *e)
+static int write_with_result(const struct spool_files *f)
 {
-    int r = sync_path(e->part_path, O_NOFOLLOW);
+    int r = sync_path(f->part_path, O_NOFOLLOW);
     if (r == 0)
-        r = path_write_atomic(e->record_path, e->text, e->len, FILE_MODE);
-    if (r == 0 && rename(e->part_path, e->result_path) < 0)
+        r = write_record(f);
+    if (r == 0 && rename(f->part_path, f->result_path) < 0)
         r = -errno;
-    return r < 0 ? r : sync_folder_of(e->record_path);
+    return r < 0 ? r : sync_folder_of(f->record_path);
 }
 
 /* The part file goes first, so that on a full disk there is room for the record. */
-int spool_end_write(const struct spool_end *e)
+int spool_end_write(const struct spool_files *f)
 {
-    if (e->result_path)
-        return write_with_result(e);
-    if (unlink(e->part_path) < 0 && errno != ENOENT)
+    if (f->result_path)
+        return write_with_result(f);
+    if (unlink(f->part_path) < 0 && errno != ENOENT)
         return -errno;
-    return path_write_atomic(e->record_path, e->text, e->len, FILE_MODE);
+    return write_record(f);
 }
 
 void spool_ended(struct spool *s, const struct record *r)
@@ -339,6 +353,8 @@ void spool_ended(struct spool *s, const struct record *r)
     struct spool_entry *e = find(s, r->id);
     if (e)
         set_entry(e, r);
+    else
+        index_add(s, r);
 }
 
 /* ---- what a crash left

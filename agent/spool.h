@@ -52,13 +52,6 @@ int spool_scan(struct spool *s, int64_t now_ms, spool_found_cb found, void *arg)
  */
 const struct spool_entry *spool_find(const struct spool *s, const char *id);
 
-/* Makes the file for the result and then the record, both durable.  `*ret_fd` is where the result
- * is written.  On failure nothing is left.  */
-int spool_create(struct spool *s, const struct record *r, int *ret_fd);
-
-/* The same for a capture that has ended before it began: no file for a result. */
-int spool_create_ended(struct spool *s, const struct record *r);
-
 /* Replaces the record, whole but without fsync. */
 int spool_save(const struct spool *s, const struct record *r);
 
@@ -72,25 +65,34 @@ int64_t spool_part_size(const struct spool *s, const char *id);
 /* The result, opened read-only, or -errno. */
 int spool_open_result(const struct spool *s, const struct record *r);
 
-/* ---- the end of a capture: disks can be slow, so the middle step may run in another thread ----
- */
+/* ---- the beginning and the end of a capture: disks can be slow, so the step in the middle runs in
+ * another thread
+ * ---- */
 
 /* What to write, by itself: it refers to neither spool nor record. */
-struct spool_end {
+struct spool_files {
     char *record_path;
     char *part_path;
-    char *result_path; /* NULL: there is no result, the part file goes */
-    char *text;
+    char *result_path; /* NULL: there is no result, and at the end the part file goes */
+    char *text;        /* of the record */
     size_t len;
 };
 
-int spool_end_init(struct spool_end *e, const struct spool *s, const struct record *r);
-void spool_end_clear(struct spool_end *e);
+/* ERR_TOO_BIG for a record that is larger than one can be. */
+int spool_files_init(struct spool_files *f, const struct spool *s, const struct record *r);
+void spool_files_clear(struct spool_files *f);
 
-/* Makes record and result durable.  Blocks; touches nothing but `e` and its files. */
-int spool_end_write(const struct spool_end *e);
+/* Makes the file for the result and then the record, both durable.  `*ret_fd` is where the result
+ * is written.  On failure nothing is left.  Blocks; touches nothing but `f` and its files. */
+int spool_begin_write(const struct spool_files *f, int *ret_fd);
 
-/* Brings the index up to date. */
+/* Makes record and result durable, in the same way.  When there is no room for another file, the
+ * record is written over the one that is there: less safe than the other way, and better than none.
+ */
+int spool_end_write(const struct spool_files *f);
+
+/* Bring the index up to date afterwards; an end may be the first that it hears of a capture. */
+void spool_begun(struct spool *s, const struct record *r);
 void spool_ended(struct spool *s, const struct record *r);
 
 /* Removes what is too old and what is too much, the oldest first: records with their results when

@@ -306,7 +306,7 @@ static void on_opened(void *arg, int r, const char *text)
 {
     struct capture *c = arg;
     if (r < 0) {
-        end_with(c, "failed", r, text);
+        end_with(c, c->cancel_wanted ? "cancelled" : "failed", c->cancel_wanted ? 0 : r, text);
         release(c);
         send_answer(c);
         return;

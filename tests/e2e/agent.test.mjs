@@ -16,7 +16,8 @@ const WAIT_MS = 15000;
 const PHASES = ['open', 'start', 'running', 'stopping', 'sending'];
 
 function uuid() {
-    const hex = Date.now().toString(16).padStart(12, '0') + '7' + crypto.randomBytes(10).toString('hex').slice(0, 19);
+    const hex = Date.now().toString(16).padStart(12, '0') + '7' + crypto.randomBytes(2).toString('hex').slice(0, 3) +
+        '8' + crypto.randomBytes(8).toString('hex').slice(0, 15);
     return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
 }
 
@@ -288,6 +289,7 @@ test('refuses what it cannot do, and keeps no record of it', async t => {
     };
     await refused({ kind: 'snapshot' }, 'UNSUPPORTED', /kind "snapshot" is not supported/);
     await refused({ id: 'mine' }, 'INVALID', /"id" must be a UUID/);
+    await refused({ id: '01890a5d-ac96-474b-bcce-b302099a8057' }, 'INVALID', /"id" must be a UUID of version 7/);
     await refused({ id: '../../../../etc/passwd/../aaaaaaaaaaa' }, 'INVALID', /"id"/);
     await refused({ app: undefined }, 'INVALID', /"app" is missing/);
     await refused({ app: 'x'.repeat(129) }, 'INVALID', /"app"/);
@@ -505,21 +507,131 @@ test('survives a spool full of rubbish', async t => {
     assert.equal((await agent.reply(again)).result.record.state, 'done');
 });
 
-test('refuses a capture when the disk is full', async t => {
-    const home = makeHome(t);
-    const script = 'mount -t tmpfs -o size=1m,mode=700 tmpfs "$1" && mkdir -m 700 "$1/spool" && ' +
-        '{ head -c 2m /dev/zero >"$1/fill" 2>/dev/null; exec "$2" --home "$1"; }';
-    const can = spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs tmpfs "$1"', 'sh', home]);
-    if (can.status !== 0) {
-            t.skip('a tmpfs cannot be mounted here');
-        return;
+// A small disk of its own for the spool, in a mount namespace that a process holds: agents enter it, and the test sees
+// it through /proc.  Null where nothing may be mounted.
+async function smallDisk(t, home) {
+    const script = 'mount -t tmpfs -o size=1m,mode=700 tmpfs "$1" && mkdir -m 700 "$1/spool" && echo ready && exec sleep 1000';
+    const holder = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', home], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const ended = new Promise(resolve => holder.on('close', resolve).on('error', resolve));
+    t.after(async () => {
+        holder.kill('SIGKILL');
+        await ended;
+    });
+    const ready = await Promise.race([new Promise(resolve => holder.stdout.once('data', resolve)), ended.then(() => null)]);
+    if (ready === null) {
+        t.skip('a tmpfs cannot be mounted here');
+        return null;
     }
-    const agent = await Agent.start(t, home, { command: 'unshare', args: ['-m', 'sh', '-c', script, 'sh', home, program] });
+    const root = `/proc/${holder.pid}/root${home}`;
+    return {
+        file: (id, extension) => `${root}/spool/${id}.${extension}`,
+        record: id => JSON.parse(fs.readFileSync(`${root}/spool/${id}.json`)),
+        // Until not a byte more goes in.
+        fill() {
+            const fd = fs.openSync(`${root}/fill`, 'a');
+            try {
+                for (const page = Buffer.alloc(4096); ;)
+                    fs.writeSync(fd, page);
+            } catch (error) {
+                assert.equal(error.code, 'ENOSPC');
+            } finally {
+                fs.closeSync(fd);
+            }
+        },
+        free: () => fs.unlinkSync(`${root}/fill`),
+        start: () => Agent.start(t, home, { command: 'nsenter', args: ['-t', `${holder.pid}`, '-m', program, '--home', home] }),
+    };
+}
+
+test('refuses a capture when the disk is full', async t => {
+    const disk = await smallDisk(t, makeHome(t));
+    if (!disk)
+        return;
+    disk.fill();
+    const agent = await disk.start();
     const { error } = await agent.reply(agent.start(uuid()));
     assert.equal(error.data.name, 'ENOSPC');
     assert.match(error.message, /^the capture was not started: its record cannot be written in .*: no space left on device$/i);
     assert.deepEqual((await agent.call('capture.list', {})).result, { captures: [] });
     assert.equal(agent.messages.length, 0);
+});
+
+test('an end that a full disk does not take is told, kept, and stored when there is room', async t => {
+    const disk = await smallDisk(t, makeHome(t));
+    if (!disk)
+        return;
+    const agent = await disk.start();
+    const [over, cancelled, failed] = [uuid(), uuid(), uuid()];
+    const requests = {};
+    for (const id of [over, cancelled, failed]) {
+        requests[id] = agent.start(id);
+        await agent.asked('probe.start', id);
+        await agent.reach(id, 'running');
+    }
+    // No record to write over, and one that is too small for what comes.
+    fs.unlinkSync(disk.file(cancelled, 'json'));
+    disk.fill();
+
+    const cancel = async id => {
+        assert.deepEqual((await agent.call('capture.cancel', { id })).result, {});
+        await agent.asked('probe.cancel', id);
+        agent.answer(`${id}:start`, { state: 'cancelled', phase: 'running' });
+        return (await agent.reply(requests[id])).result.record;
+    };
+    // It fits where the old one is.
+    assert.equal((await cancel(over)).state, 'cancelled');
+    await agent.asked('probe.ack', over);
+    assert.equal(disk.record(over).state, 'cancelled');
+
+    assert.equal((await cancel(cancelled)).state, 'cancelled');
+    const message = '\u0001'.repeat(1000);
+    agent.answer(`${failed}:start`, { state: 'failed', phase: 'running', error: 'INSPECTOR', message });
+    assert.equal((await agent.reply(requests[failed])).result.record.state, 'failed');
+    const states = async one =>
+        Object.fromEntries((await one.call('capture.list', {})).result.captures.map(r => [r.id, r.state]));
+    const expected = { [failed]: 'failed', [cancelled]: 'cancelled', [over]: 'cancelled' };
+    assert.deepEqual(await states(agent), expected);
+    assert.equal((await agent.call('capture.get', { id: failed })).result.record.error.message, message);
+    assert.equal((await agent.reply(agent.start(cancelled))).result.record.state, 'cancelled');
+    assert.equal((await agent.call('capture.stop', { id: failed })).error.data.name, 'NOT_RUNNING');
+    assert.equal(disk.record(failed).state, 'running');
+    assert.ok(!fs.existsSync(disk.file(cancelled, 'json')));
+    // The supervisor may not forget them yet.
+    assert.deepEqual(agent.messages.filter(m => m.method === 'probe.ack'), []);
+
+    disk.free();
+    await agent.asked('probe.ack', failed);
+    await agent.asked('probe.ack', cancelled);
+    assert.equal(disk.record(failed).state, 'failed');
+    assert.equal(disk.record(failed).error.message, message);
+    assert.equal(disk.record(cancelled).state, 'cancelled');
+    await agent.kill();
+    const next = await disk.start();
+    assert.deepEqual(await states(next), expected);
+    assert.equal(next.messages.filter(m => m.method === 'probe.start').length, 0);
+});
+
+test('an agent that is killed before it could store an end asks the supervisor again', async t => {
+    const disk = await smallDisk(t, makeHome(t));
+    if (!disk)
+        return;
+    const old = await disk.start();
+    const id = uuid();
+    const message = '\u0001'.repeat(1000);
+    const end = { state: 'failed', phase: 'running', error: 'INSPECTOR', message };
+    const request = old.start(id);
+    await old.asked('probe.start', id);
+    await old.reach(id, 'running');
+    disk.fill();
+    old.answer(`${id}:start`, end);
+    assert.equal((await old.reply(request)).result.record.state, 'failed');
+    await old.kill();
+    disk.free();
+    const agent = await disk.start();
+    await agent.asked('probe.start', id);
+    agent.answer(`${id}:start`, end);
+    await agent.asked('probe.ack', id);
+    assert.equal(disk.record(id).error.message, message);
 });
 
 test('ends with 0 when the supervisor is gone, and on SIGTERM', async t => {

@@ -2,9 +2,11 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
-import { appFile, slow, startHost } from '../lib/host.mjs';
-import { isAlive, pidsOfFolder, until } from '../lib/proc.mjs';
+import { once } from 'node:events';
+import { appFile, slow, startHost, underAsan } from '../lib/host.mjs';
+import { isAlive, memoryOf, pidsOfFolder, until } from '../lib/proc.mjs';
 
 const envApp = (more = {}) => ({ name: 'env', script: appFile('env.js'), ...more });
 // What env.js printed last.
@@ -343,4 +345,59 @@ test('the desired state survives the supervisor', async t => {
     assert.equal(after.pm2_env.status, 'online');
     assert.ok(after.pid === before.pid || !isAlive(before.pid), 'an app never runs twice');
     assert.equal(lastEnv(host).a, 'kept');
+});
+
+// Speaks to the supervisor itself: one line, and the answer.
+async function sayHello(host, message) {
+    const socket = net.connect(path.join(host.home, 'control.sock'));
+    socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: 'h', method: 'hello', ...message })}\n`);
+    const [text] = await once(socket.setEncoding('utf8'), 'data');
+    socket.destroy();
+    return JSON.parse(text);
+}
+
+test('hello is answered as docs/PROTOCOL.md says', async t => {
+    const host = startHost(t);
+    await host.startApps([envApp()]);
+    const { pid, version } = (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
+    const { result } = await sayHello(host, { params: { version: 1, program: 'test' } });
+    assert.deepEqual(result, { version: 1, program: 'proctord', release: version, pid });
+    const { error } = await sayHello(host, { params: { version: 2 } });
+    assert.equal(error.data.name, 'UNSUPPORTED');
+});
+
+test('a supervisor that is stopped is named after ten seconds, and nothing waits for ever', async t => {
+    const host = startHost(t);
+    await host.startApps([envApp()]);
+    const { pid } = (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
+    const commands = [['ping'], ['list'], ['jlist'], ['describe', 'env'], ['captures'], ['start', 'env'], ['stop', 'env'],
+        ['profile', 'cpu', 'env'], ['kill'], ['captures', 'get', '01890a5d-ac96-774b-bcce-b302099a8057'],
+        ['captures', 'cancel', '01890a5d-ac96-774b-bcce-b302099a8057']];
+    process.kill(pid, 'SIGSTOP');
+    try {
+        const began = Date.now();
+        await Promise.all(commands.map(async args => {
+            const { stderr } = await host.proctor(args, { expectCode: 1, timeout: 16000 });
+            assert.ok(stderr.includes(`the supervisor (pid ${pid}) does not answer`), `${args.join(' ')}: ${stderr}`);
+        }));
+        assert.ok(Date.now() - began >= 9500, `${Date.now() - began} ms`);
+    } finally {
+        process.kill(pid, 'SIGCONT');
+    }
+    // It hears what was asked meanwhile, and is well.
+    await host.proctor(['ping'], { expectCode: 0 });
+    await host.waitStatus('env', 'stopped');
+});
+
+test('a large answer leaves no memory behind in the supervisor', async t => {
+    const host = startHost(t);
+    const env = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`LARGE_${i}`, 'x'.repeat(1000)]));
+    await host.startApps([{ name: 'many', script: 'true', interpreter: 'none', autorestart: false, instances: 12, env }]);
+    await host.proctor(['list'], { expectCode: 0 });
+    const pid = await host.supervisorPid();
+    const before = memoryOf(pid).VmRSS;
+    const { stdout } = await host.proctor(['describe', 'all', '--json'], { expectCode: 0 });
+    assert.ok(stdout.length > 2e6, `${stdout.length} bytes`);
+    if (!underAsan)
+        await until('its memory is back', async () => memoryOf(pid).VmRSS < before + 2 * 1024 * 1024, 5000);
 });

@@ -58,12 +58,21 @@ test('a heap profile: the same own sizes as by a second reader', async t => {
 
 test('what is no profile is refused with its place and cause', async t => {
     const host = startHost(t);
-    const cases = { 'empty.cpuprofile': '', 'cut.cpuprofile': '{"nodes":[{"id":1,', 'list.cpuprofile': '[1,2]', 'text.heapprofile': 'hello' };
-    for (const [name, text] of Object.entries(cases)) {
+    // file name → what is in it, and what follows the name in the sentence
+    const cases = {
+        'empty.cpuprofile': ['', ': the file is empty'],
+        'cut.cpuprofile': ['{"nodes":[\n{"id":1,', ':2: the text ends too early (column 9)'],
+        'list.cpuprofile': ['[1,2]', ':1: this is no JSON object, so no profile of V8 (column 1)'],
+        'text.heapprofile': ['hello', ":1: unexpected character 'h' (column 1)"],
+        'frame.cpuprofile': ['{\n"nodes":[{"id":1}]}', ':2: node 1 has no "callFrame" (column 10)'],
+        'child.heapprofile': ['{"head":{"callFrame":{"functionName":"a"},\n"selfSize":1,\n"children":[3]}}',
+            ':3: a child is no object (column 13)'],
+    };
+    for (const [name, [text, place]] of Object.entries(cases)) {
         const file = path.join(host.work, name);
         fs.writeFileSync(file, text);
         const { stderr } = await host.proctor(['top', file], { expectCode: 1 });
-        assert.ok(stderr.includes(name), stderr);
+        assert.ok(stderr.includes(`${file}${place}`), `${name}: ${stderr}`);
     }
     const { stderr } = await host.proctor(['top', '/no/such/file'], { expectCode: 1 });
     assert.match(stderr, /\/no\/such\/file.*no such file/i);

@@ -375,6 +375,20 @@ static void drops_a_result_that_was_cancelled(void **state)
     assert_false(there(1, ".cpuprofile"));
 }
 
+static void a_failure_after_a_cancel_is_a_cancel(void **state)
+{
+    AUTOFREE char *id = start_id(1);
+    AUTOJSON json_t *result = json_pack("{s:s,s:s,s:s,s:s}", "state", "failed", "phase", "open",
+                                        "error", "NO_LISTEN", "message", "it did not open");
+    (void)close(start_and_take("r1", 1));
+    request("c1", "capture.cancel", 1);
+    (void)wait_for(NULL, "c1");
+    assert_int_equal(conn_result(&supervisor, id, result, -1), 0);
+    const json_t *record = record_in(wait_for(NULL, "r1"));
+    assert_string_equal(json_get_string(record, "state", ""), "cancelled");
+    assert_null(json_object_get(record, "error"));
+}
+
 static void fails_when_the_result_cannot_get_its_name(void **state)
 {
     AUTOFREE char *path = xasprintf("%s/spool/%s.cpuprofile", home, id_of(1));
@@ -434,8 +448,191 @@ static void finishes_writing_when_it_is_told_to_end(void **state)
     assert_true(there(2, ".part"));
 }
 
+/* ---- slow and full disks
+ * --------------------------------------------------------------------------------------------- */
+
+static uv_sem_t busy;
+
+static void be_busy(uv_work_t *work)
+{
+    uv_sem_wait(&busy);
+}
+
+static void after_busy(uv_work_t *work, int status)
+{
+}
+
+static void goes_on_while_a_journal_is_being_written(void **state)
+{
+    static uv_work_t work;
+    /* The only thread is at something else: the disk is slow. */
+    assert_int_equal(uv_sem_init(&busy, 0), 0);
+    assert_int_equal(uv_queue_work(&loop, &work, be_busy, after_busy), 0);
+    start("r1", 1);
+    start("r2", 1);
+    request("s1", "capture.stop", 1);
+    assert_non_null(wait_for(NULL, "s1"));
+    request("g1", "capture.get", 1);
+    assert_string_equal(json_get_string(record_in(wait_for(NULL, "g1")), "state", ""), "queued");
+    request("l1", "capture.list", 1);
+    request("l2", "capture.list", 1);
+    request("g2", "capture.get", 2);
+    assert_string_equal(refusal("g2"), "NOT_FOUND");
+    /* Nothing was asked, nothing is on disk. */
+    assert_false(there(1, ".json") || there(1, ".part"));
+    for (unsigned i = 0; i < got_count; i++)
+        assert_true(got[i].taken);
+    uv_sem_post(&busy);
+    struct got *asked = wait_for("probe.start", id_of(1));
+    assert_true(asked->fd >= 0 && there(1, ".json") && there(1, ".part"));
+    (void)wait_for("probe.stop", id_of(1));
+    const json_t *first = json_object_get(wait_for(NULL, "l1")->root, "result");
+    assert_non_null(json_object_get(first, "captures"));
+    (void)wait_for(NULL, "l2");
+    write_result(TAKE_FD(asked->fd), "x");
+    end_with(1, "done");
+    assert_true(wait_for(NULL, "r1")->fd >= 0);
+    assert_true(wait_for(NULL, "r2")->fd >= 0);
+    for (unsigned i = 0; i < got_count; i++)
+        assert_false(str_eq(json_get_string(got[i].root, "method", ""), "probe.start") &&
+                     !got[i].taken);
+    uv_sem_destroy(&busy);
+}
+
+static void ends_while_a_journal_is_being_written(void **state)
+{
+    static uv_work_t work;
+    assert_int_equal(uv_sem_init(&busy, 0), 0);
+    assert_int_equal(uv_queue_work(&loop, &work, be_busy, after_busy), 0);
+    start("r1", 1);
+    request("l1", "capture.list", 1);
+    request("s1", "capture.stop", 1);
+    (void)wait_for(NULL, "s1");
+    agent_close(&agent);
+    uv_sem_post(&busy);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(there(1, ".json"));
+    uv_sem_destroy(&busy);
+}
+
+/* From here on the record of capture `n` cannot be written: its temporary file's name is taken, and
+ * there is none to write over. */
+static void block_record(int n)
+{
+    AUTOFREE char *temp = xasprintf("%s/spool/%s.json.tmp", home, id_of(n));
+    AUTOFREE char *record = xasprintf("%s/spool/%s.json", home, id_of(n));
+    assert_int_equal(mkdir(temp, 0700), 0);
+    (void)unlink(record);
+}
+
+static void unblock_record(int n)
+{
+    AUTOFREE char *temp = xasprintf("%s/spool/%s.json.tmp", home, id_of(n));
+    assert_int_equal(rmdir(temp), 0);
+}
+
+static const char *state_in_list(const char *request_id)
+{
+    request(request_id, "capture.list", 1);
+    const json_t *list =
+        json_object_get(json_object_get(wait_for(NULL, request_id)->root, "result"), "captures");
+    assert_int_equal(json_array_size(list), 1);
+    return json_get_string(json_array_get(list, 0), "state", "");
+}
+
+/* Was there a message of ours that nobody has waited for? */
+static bool untaken(const char *method)
+{
+    for (unsigned i = 0; i < got_count; i++)
+        if (!got[i].taken && str_eq(json_get_string(got[i].root, "method", ""), method))
+            return true;
+    return false;
+}
+
+static void keeps_an_end_that_cannot_be_stored_and_tries_again(void **state)
+{
+    (void)close(start_and_take("r1", 1));
+    enter(1, "running");
+    (void)wait_for("progress", "r1");
+    block_record(1);
+    request("c1", "capture.cancel", 1);
+    (void)wait_for("probe.cancel", id_of(1));
+    end_with(1, "cancelled");
+    assert_string_equal(json_get_string(record_in(wait_for(NULL, "r1")), "state", ""), "cancelled");
+    /* All that is asked is answered from memory. */
+    request("g1", "capture.get", 1);
+    assert_string_equal(json_get_string(record_in(wait_for(NULL, "g1")), "state", ""), "cancelled");
+    start("r2", 1);
+    assert_string_equal(json_get_string(record_in(wait_for(NULL, "r2")), "state", ""), "cancelled");
+    assert_string_equal(state_in_list("l1"), "cancelled");
+    request("c2", "capture.cancel", 1);
+    assert_string_equal(refusal("c2"), "NOT_RUNNING");
+    assert_false(there(1, ".json"));
+    assert_false(untaken("probe.ack"));
+    unblock_record(1);
+    (void)wait_for("probe.ack", id_of(1));
+    assert_true(there(1, ".json"));
+    assert_true(list_empty(&agent.captures.live));
+    assert_string_equal(state_in_list("l2"), "cancelled");
+}
+
+static void an_end_that_could_not_be_stored_gets_a_last_try(void **state)
+{
+    (void)close(start_and_take("r1", 1));
+    (void)close(start_and_take("r2", 2));
+    for (int n = 1; n <= 2; n++) {
+        block_record(n);
+        end_with(n, "failed");
+    }
+    (void)wait_for(NULL, "r1");
+    (void)wait_for(NULL, "r2");
+    unblock_record(1);
+    agent_close(&agent);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(there(1, ".json"));
+    assert_false(there(2, ".json"));
+    assert_false(untaken("probe.ack"));
+    unblock_record(2);
+}
+
+static void what_came_too_late_is_told_from_memory_as_well(void **state)
+{
+    block_record(1);
+    AUTOJSON json_t *params = json_pack("{s:s,s:s,s:s,s:i}", "id", id_of(1), "kind", "cpu", "app",
+                                        "web", "not_after_ms", 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(conn_request(&supervisor, "r", "capture.start", params, -1), 0);
+        assert_string_equal(json_get_string(record_in(wait_for(NULL, "r")), "state", ""),
+                            "expired");
+    }
+    assert_string_equal(state_in_list("l1"), "expired");
+    unblock_record(1);
+    for (int i = 0; i < 500 && !list_empty(&agent.captures.live); i++) {
+        (void)usleep(10000);
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    assert_true(there(1, ".json"));
+    assert_false(untaken("probe.ack"));
+    assert_string_equal(state_in_list("l2"), "expired");
+}
+
+static void a_journal_that_cannot_be_written_starts_nothing(void **state)
+{
+    block_record(1);
+    start("r1", 1);
+    assert_string_equal(refusal("r1"), "EISDIR");
+    assert_false(there(1, ".part"));
+    assert_false(untaken("probe.start"));
+    request("g1", "capture.get", 1);
+    assert_string_equal(refusal("g1"), "NOT_FOUND");
+    unblock_record(1);
+    (void)close(start_and_take("r2", 1));
+}
+
 int main(void)
 {
+    /* So that a test can occupy it. */
+    (void)setenv("UV_THREADPOOL_SIZE", "1", 1);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(hands_the_result_over_to_be_read_only),
@@ -447,10 +644,17 @@ int main(void)
         TEST(takes_a_result_that_comes_in_the_last_moment),
         TEST(cancels_without_the_supervisors_help),
         TEST(drops_a_result_that_was_cancelled),
+        TEST(a_failure_after_a_cancel_is_a_cancel),
         TEST(fails_when_the_result_cannot_get_its_name),
         TEST(fails_when_there_is_no_result),
         TEST(says_when_a_result_is_gone),
         TEST(finishes_writing_when_it_is_told_to_end),
+        TEST(goes_on_while_a_journal_is_being_written),
+        TEST(ends_while_a_journal_is_being_written),
+        TEST(keeps_an_end_that_cannot_be_stored_and_tries_again),
+        TEST(an_end_that_could_not_be_stored_gets_a_last_try),
+        TEST(what_came_too_late_is_told_from_memory_as_well),
+        TEST(a_journal_that_cannot_be_written_starts_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

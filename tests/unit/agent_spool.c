@@ -100,20 +100,31 @@ static const char *id_of(int n)
     return id;
 }
 
+static int create(const struct record *r, int *ret_fd)
+{
+    struct spool_files f;
+    assert_int_equal(spool_files_init(&f, &spool, r), 0);
+    int e = spool_begin_write(&f, ret_fd);
+    spool_files_clear(&f);
+    if (e == 0)
+        spool_begun(&spool, r);
+    return e;
+}
+
 static void write_part(const struct record *r, const char *text)
 {
     int fd;
-    assert_int_equal(spool_create(&spool, r, &fd), 0);
+    assert_int_equal(create(r, &fd), 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     (void)close(fd);
 }
 
 static void finish(struct record *r)
 {
-    struct spool_end e;
-    assert_int_equal(spool_end_init(&e, &spool, r), 0);
-    assert_int_equal(spool_end_write(&e), 0);
-    spool_end_clear(&e);
+    struct spool_files f;
+    assert_int_equal(spool_files_init(&f, &spool, r), 0);
+    assert_int_equal(spool_end_write(&f), 0);
+    spool_files_clear(&f);
     spool_ended(&spool, r);
 }
 
@@ -391,10 +402,74 @@ static void leaves_nothing_when_the_journal_cannot_be_written(void **state)
     AUTOFREE char *blocker_name = xasprintf("%s.json.tmp", r.id);
     AUTOFREE char *blocker = path_of(blocker_name);
     assert_int_equal(mkdir(blocker, 0700), 0);
-    assert_int_equal(spool_create(&spool, &r, &fd), -EISDIR);
+    assert_int_equal(create(&r, &fd), -EISDIR);
     assert_false(there(r.id, ".part"));
     assert_false(there(r.id, ".json"));
     assert_null(spool_find(&spool, r.id));
+}
+
+static int end_blocked(struct record *r)
+{
+    AUTOFREE char *name = xasprintf("%s.json.tmp", r->id);
+    AUTOFREE char *temp = path_of(name);
+    struct spool_files f;
+    /* As if there were no room for another file. */
+    assert_int_equal(mkdir(temp, 0700), 0);
+    assert_int_equal(spool_files_init(&f, &spool, r), 0);
+    int e = spool_end_write(&f);
+    spool_files_clear(&f);
+    assert_int_equal(rmdir(temp), 0);
+    return e;
+}
+
+static void writes_an_end_over_the_record_when_there_is_no_room_for_another(void **state)
+{
+    AUTORECORD struct record r, back, long_one;
+    make_record(&r, 1, NOW);
+    write_part(&r, "half");
+    record_end(&r, RECORD_CANCELLED, NOW);
+    assert_int_equal(end_blocked(&r), 0);
+    read_back(1, &back);
+    assert_int_equal(back.state, RECORD_CANCELLED);
+    assert_int_equal(spool_part_size(&spool, r.id), -ENOENT);
+
+    /* One that is shorter than what is there. */
+    make_record(&long_one, 1, NOW);
+    record_fail(&long_one, "FAILED", "a sentence that makes the record much longer than it was",
+                NOW);
+    record_end(&long_one, RECORD_FAILED, NOW);
+    finish(&long_one);
+    assert_int_equal(end_blocked(&r), 0);
+    record_clear(&back);
+    read_back(1, &back);
+    assert_int_equal(back.state, RECORD_CANCELLED);
+    assert_null(back.error_message);
+
+    /* With its result. */
+    record_clear(&long_one);
+    make_record(&long_one, 2, NOW);
+    write_part(&long_one, "all of it");
+    record_end(&long_one, RECORD_DONE, NOW);
+    assert_int_equal(end_blocked(&long_one), 0);
+    assert_true(there(id_of(2), ".cpuprofile"));
+    scan_again();
+    assert_int_equal(found_count, 0);
+    assert_true(there(id_of(2), ".cpuprofile"));
+}
+
+static void leaves_the_old_record_when_the_new_one_needs_more_room(void **state)
+{
+    char message[RECORD_MESSAGE + 1];
+    AUTORECORD struct record r, back;
+    make_record(&r, 1, NOW);
+    write_part(&r, "half");
+    memset(message, 1, RECORD_MESSAGE); /* six bytes each in JSON */
+    message[RECORD_MESSAGE] = '\0';
+    record_fail(&r, "FAILED", message, NOW);
+    record_end(&r, RECORD_FAILED, NOW);
+    assert_int_equal(end_blocked(&r), -EISDIR);
+    read_back(1, &back);
+    assert_int_equal(back.state, RECORD_QUEUED);
 }
 
 int main(void)
@@ -417,6 +492,8 @@ int main(void)
         TEST(forgets_the_oldest_when_there_are_too_many),
         TEST(keeps_the_order_of_creation),
         TEST(leaves_nothing_when_the_journal_cannot_be_written),
+        TEST(writes_an_end_over_the_record_when_there_is_no_room_for_another),
+        TEST(leaves_the_old_record_when_the_new_one_needs_more_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
