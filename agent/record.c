@@ -12,6 +12,7 @@
 #include "lib/base/json.h"
 #include "lib/base/limits.h"
 #include "lib/base/mem.h"
+#include "lib/wire/method.h"
 
 /* ---- words
  * ---------------------------------------------------------------------------------------------------------
@@ -239,6 +240,11 @@ int record_from_request(const json_t *params, int64_t now_ms, struct record *ret
         return refuse(reterr_text, ERR_INVALID,
                       "capture.start: field \"interval_bytes\" is for heap; %s takes interval_us",
                       record_kind_name(r.kind));
+    /* The record says what was used, also when nobody asked for it. */
+    if (r.kind == RECORD_CPU && r.interval_us == RECORD_UNKNOWN)
+        r.interval_us = WIRE_DEFAULT_INTERVAL_US;
+    if (r.kind == RECORD_HEAP && r.interval_bytes == RECORD_UNKNOWN)
+        r.interval_bytes = WIRE_DEFAULT_INTERVAL_BYTES;
     r.created_ms = now_ms;
     *ret_record = r;
     record_init(&r);

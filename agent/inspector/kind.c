@@ -6,10 +6,9 @@
 #include "lib/base/auto.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
+#include "lib/wire/method.h"
 
 enum {
-    DEFAULT_INTERVAL_US = 5000,
-    DEFAULT_INTERVAL_BYTES = 524288,
     /* Node 12 and below count idle time as (program). */
     LAST_WITHOUT_IDLE_MAJOR = 12,
     /* From here on V8 knows the flags that say what happens to objects that were collected. */
@@ -20,7 +19,7 @@ static json_t *cpu_interval_params(const struct capture_order *order)
 {
     json_t *params = json_object();
     json_set_int(params, "interval",
-                 order->interval_us > 0 ? order->interval_us : DEFAULT_INTERVAL_US);
+                 order->interval_us > 0 ? order->interval_us : WIRE_DEFAULT_INTERVAL_US);
     return params;
 }
 
@@ -34,7 +33,7 @@ static json_t *heap_start_params(const struct capture_order *order)
 {
     json_t *params = json_object();
     json_set_int(params, "samplingInterval",
-                 order->interval_bytes > 0 ? order->interval_bytes : DEFAULT_INTERVAL_BYTES);
+                 order->interval_bytes > 0 ? order->interval_bytes : WIRE_DEFAULT_INTERVAL_BYTES);
     if (order->node_major >= COLLECTED_FLAGS_MAJOR) {
         json_set_bool(params, "includeObjectsCollectedByMajorGC", false);
         json_set_bool(params, "includeObjectsCollectedByMinorGC", false);

@@ -39,5 +39,8 @@ const struct wire_method *wire_method_find(const char *name, enum wire_from from
  * are ignored. */
 int wire_method_check(const struct wire_method *m, const json_t *params, char *reterr_text, size_t size);
 
+/* What a capture uses when its request names no interval. */
+enum { WIRE_DEFAULT_INTERVAL_US = 5000, WIRE_DEFAULT_INTERVAL_BYTES = 524288 };
+
 /* The protocol version that `hello` carries. */
 enum { WIRE_VERSION = 1 };
