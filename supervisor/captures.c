@@ -390,6 +390,8 @@ static void on_probe_done(void *arg, const json_t *end)
     if (end) {
         json_decref(c->answer);
         c->answer = json_deep_copy(end);
+        if (c->instance && str_eq(json_get_string(end, "error", NULL), err_name(ERR_WRONG_PROCESS)))
+            inspector_disown(&c->instance->inspector);
         if (c->instance && json_get_bool(end, "loop_blocked", false))
             inspector_expect_reopening(&c->instance->inspector);
     } else if (c->cancel_wanted) {

@@ -30,11 +30,13 @@ enum {
     LEFT_OPEN_POLL_MS = 500,
     LINGER_MS = 1000,
     CLOSE_AGAIN_POLLS = 10, /* of LEFT_OPEN, between two tries to close a port */
-    LOOKS_PER_SECOND = 50,
+    CHECK_POLL_MS = 40,
+    PORTS_EVERY_MS = 50, /* reading who listens where is dear, and an app can print lines at any rate */
     GUESSES_MAX = 3,
 };
 
 /* The steps, in the order in which they run. */
+static void remember_old_ports(struct inspector *i);
 static void on_timer(uv_timer_t *timer);
 static void gate(struct inspector *i);
 static void send_signal(struct inspector *i);
@@ -46,7 +48,7 @@ static void mend_left_open(struct inspector *i);
 static void linger(struct inspector *i);
 static void rest(struct inspector *i);
 
-static bool confirm_line(void *arg, unsigned port, const char *path);
+static enum stderr_answer confirm_line(void *arg, unsigned port, const char *path, bool urgent);
 static void see_line(void *arg, enum inspector_line kind, unsigned port, const char *path);
 
 static int64_t loop_ms(const struct inspector *i)
@@ -94,7 +96,8 @@ void inspector_process_started(struct inspector *i, bool user_opens)
 {
     stderr_lines_init(&i->instance->err.lines, confirm_line, see_line, i);
     i->user_port = 0;
-    i->silent_pid = 0;
+    i->silent_pid = i->signalled_pid = 0;
+    i->old_port_count = i->port_count = 0;
     i->keep_open = false;
     i->child_count = 0;
     if (user_opens && logstream_watch(&i->instance->err, true) < 0)
@@ -145,6 +148,8 @@ void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, vo
     if (!same_port)
         i->port = 0;
     set_state(i, INSPECTOR_GATE, GATE_MS, POLL_MS);
+    if (i->signalled_pid != pid)
+        remember_old_ports(i);
     (void)watch(i);
     if (same_port)
         (void)uv_timer_start(&i->timer, on_timer, 0, POLL_MS);
@@ -293,6 +298,25 @@ static void gate(struct inspector *i)
         opened(i, ERR_NOT_READY, "the process has only just started; try again in a moment");
 }
 
+static void read_ports(struct inspector *i)
+{
+    pid_t also = i->pid > 0 ? i->pid : i->instance->pgid;
+    uv_update_time(i->timer.loop);
+    i->port_count = procfs_group_ports(i->instance->pgid, also, i->ports, INSPECTOR_PORTS);
+    i->ports_at_ms = loop_ms(i);
+    i->ports_look = i->instance->err.looks;
+}
+
+/* Until the first signal every port of the target is its own. */
+static void remember_old_ports(struct inspector *i)
+{
+    read_ports(i);
+    i->old_port_count = 0;
+    for (size_t n = 0; n < i->port_count; n++)
+        if (i->ports[n].pid == i->pid)
+            i->old_ports[i->old_port_count++] = i->ports[n].port;
+}
+
 static void send_signal(struct inspector *i)
 {
     int pidfd = (int)syscall(SYS_pidfd_open, i->pid, 0);
@@ -307,7 +331,9 @@ static void send_signal(struct inspector *i)
         return;
     }
     i->ours = true;
-    i->old_port_count = procfs_listening_ports(i->pid, i->old_ports, INSPECTOR_PORTS);
+    if (i->signalled_pid != i->pid)
+        remember_old_ports(i);
+    i->signalled_pid = i->pid;
     set_state(i, INSPECTOR_SIGNALLED, LINE_MS, POLL_MS);
     r = syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0) < 0 ? -errno : 0;
     (void)close(pidfd);
@@ -344,17 +370,6 @@ static void opened(struct inspector *i, int r, const char *text)
 
 /* ---- lines on stderr ----------------------------------------------------------------------------------------------- */
 
-/* Each look reads tables of /proc, and an app can print lines faster than that: past the limit a line is the app's. */
-static bool may_look(struct inspector *i)
-{
-    int64_t now = loop_ms(i);
-    if (now - i->looks_from_ms >= 1000) {
-        i->looks_from_ms = now;
-        i->looks = 0;
-    }
-    return i->looks++ < LOOKS_PER_SECOND;
-}
-
 static bool is_old_port(const struct inspector *i, unsigned port)
 {
     for (size_t n = 0; n < i->old_port_count; n++)
@@ -363,32 +378,40 @@ static bool is_old_port(const struct inspector *i, unsigned port)
     return false;
 }
 
-/* Did the target open this port after it was signalled? */
-static bool is_targets(const struct inspector *i, unsigned port)
+/* The process that listens on the port, by the table read last; 0: none, or only the target on a port from before. */
+static pid_t listener_of(const struct inspector *i, unsigned port)
 {
-    return i->pid > 0 && !is_old_port(i, port) && procfs_listens(i->pid, port) == 1;
+    for (size_t n = 0; n < i->port_count; n++)
+        if (i->ports[n].port == port && !(i->ports[n].pid == i->pid && is_old_port(i, port)))
+            return i->ports[n].pid;
+    return 0;
 }
 
-static bool confirm_line(void *arg, unsigned port, const char *path)
+/* Node listens before it prints, so a table that was read after the line says no for good.  The table is read once for all
+ * lines that one look at the pipe shows, and not more often than every PORTS_EVERY_MS: until then the line waits in
+ * the pipe, and an app that prints thousands of them waits with it. */
+static enum stderr_answer confirm_line(void *arg, unsigned port, const char *path, bool urgent)
 {
     struct inspector *i = arg;
-    if (!may_look(i))
-        return false;
-    if (is_targets(i, port))
-        return true;
-    /* All that write to this pipe are in the group of the instance's process, if they did not leave it. */
-    pid_t pid = procfs_group_listener(i->instance->pgid, port);
-    if (pid > 0 && !(pid == i->pid && is_old_port(i, port)))
-        return true;
+    if (listener_of(i, port) > 0)
+        return STDERR_YES;
+    if (i->ports_look != i->instance->err.looks) {
+        if (!urgent && loop_ms(i) - i->ports_at_ms < PORTS_EVERY_MS)
+            return STDERR_LATER;
+        read_ports(i);
+    }
+    if (listener_of(i, port) > 0)
+        return STDERR_YES;
     /* The port of an inspector that opens again may be closed within the same turn of the process's loop. */
-    return i->state == INSPECTOR_REOPENS && pid == 0 && i->guesses++ < GUESSES_MAX;
+    bool guess = i->state == INSPECTOR_REOPENS && !is_old_port(i, port) && i->guesses++ < GUESSES_MAX;
+    return guess ? STDERR_YES : STDERR_NO;
 }
 
 /* A process of the instance that is not the target: opened by its cluster primary in our wake. */
 static void see_child(struct inspector *i, unsigned port, const char *path)
 {
     struct instance *in = i->instance;
-    pid_t pid = procfs_group_listener(in->pgid, port);
+    pid_t pid = listener_of(i, port);
     if (i->state == INSPECTOR_CLOSED || in->user_opens || pid <= 0 || pid == i->pid)
         return;
     for (unsigned n = 0; n < i->child_count; n++)
@@ -408,12 +431,15 @@ static void see_child(struct inspector *i, unsigned port, const char *path)
 /* The target's own port: awaited, or too late for whoever asked for it. */
 static void see_target(struct inspector *i, unsigned port, const char *path)
 {
+    bool never_asked = i->signalled_pid != i->pid;
+    if (never_asked || i->state == INSPECTOR_OPEN || i->state == INSPECTOR_CHECKING || i->state == INSPECTOR_CLOSED)
+        return;
     i->port = port;
     i->ours = true;
     (void)snprintf(i->path, sizeof i->path, "%s", path);
     switch (i->state) {
+    case INSPECTOR_GATE: /* by the signal of an earlier capture */
     case INSPECTOR_SIGNALLED:
-    case INSPECTOR_GATE:
         opened(i, 0, NULL);
         break;
     case INSPECTOR_SILENT:
@@ -440,14 +466,11 @@ static void see_listening(struct inspector *i, unsigned port, const char *path)
     struct instance *in = i->instance;
     if (port == i->port && i->state != INSPECTOR_SIGNALLED && i->state != INSPECTOR_GATE)
         return; /* 8 to 12 repeat themselves */
-    if (!may_look(i))
-        return;
-    if (in->user_opens) {
-        if (in->process && procfs_listens(in->process->pid, port) == 1) {
-            i->user_port = port;
-            (void)snprintf(i->user_path, sizeof i->user_path, "%s", path);
-        }
-    } else if (is_targets(i, port)) {
+    pid_t pid = listener_of(i, port);
+    if (in->user_opens && pid > 0 && pid == instance_pid(in)) {
+        i->user_port = port;
+        (void)snprintf(i->user_path, sizeof i->user_path, "%s", path);
+    } else if (!in->user_opens && pid > 0 && pid == i->pid) {
         see_target(i, port, path);
     } else {
         see_child(i, port, path);
@@ -482,7 +505,15 @@ void inspector_check(struct inspector *i, inspector_checked_cb done, void *arg)
 {
     i->on_checked = done;
     i->arg = arg;
-    set_state(i, INSPECTOR_CHECKING, CLOSE_MS, POLL_MS);
+    set_state(i, INSPECTOR_CHECKING, CLOSE_MS, CHECK_POLL_MS);
+    (void)uv_timer_start(&i->timer, on_timer, 0, CHECK_POLL_MS);
+}
+
+void inspector_disown(struct inspector *i)
+{
+    if (i->old_port_count < INSPECTOR_PORTS)
+        i->old_ports[i->old_port_count++] = i->port;
+    i->ours = false;
 }
 
 void inspector_expect_reopening(struct inspector *i)

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#include "lib/base/procfs.h"
 #include "supervisor/stderr_lines.h"
 
 struct instance;
@@ -27,7 +28,7 @@ enum inspector_state {
 
 /* Node's cluster module opens the workers' inspectors when their primary's is opened.  They are closed at once, as far as
  * this table goes. */
-enum { INSPECTOR_CHILDREN = 64, INSPECTOR_PORTS = 64 };
+enum { INSPECTOR_CHILDREN = 64, INSPECTOR_PORTS = 256 };
 struct inspector_child {
     pid_t pid;
     unsigned port;
@@ -57,10 +58,13 @@ struct inspector {
     bool reopens;        /* the capture found the event loop blocked */
     unsigned guesses;    /* lines believed in INSPECTOR_REOPENS whose port was closed already */
     unsigned polls;      /* of INSPECTOR_LEFT_OPEN */
-    unsigned old_ports[INSPECTOR_PORTS]; /* on which the target listened before it was signalled: none is the inspector's */
+    struct proc_port ports[INSPECTOR_PORTS]; /* who of the instance listens where, as it was at ports_at_ms */
+    size_t port_count;
+    int64_t ports_at_ms;
+    unsigned long ports_look;  /* of stderr's content, at which that was read */
+    unsigned old_ports[INSPECTOR_PORTS]; /* of the target before its first signal: none is the inspector's */
     size_t old_port_count;
-    int64_t looks_from_ms; /* looks into /proc for lines on stderr, limited per second: an app may print any number */
-    unsigned looks;
+    pid_t signalled_pid;
     bool keep_open;      /* "profiling": "always" */
     inspector_opened_cb on_opened;
     inspector_checked_cb on_checked;
@@ -88,6 +92,9 @@ pid_t inspector_silent_worker(const struct inspector *i, pid_t primary);
 
 /* Opens it for good ("profiling": "always"); a failure is logged. */
 void inspector_open_always(struct inspector *i);
+
+/* What answered on the port was no inspector: it is not ours to close. */
+void inspector_disown(struct inspector *i);
 
 /* A client of ours is about to connect: its line is expected. */
 void inspector_client(struct inspector *i);

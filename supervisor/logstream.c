@@ -240,11 +240,14 @@ static size_t move_watched(struct logstream *s, bool last)
     char space[LOOK_BYTES];
     ssize_t n = look(s, space, sizeof space);
     size_t done = 0;
+    s->looks++;
+    /* When the look ends because its space does, the last line is not unfinished but cut. */
+    bool urgent = last || s->waits >= WAITS_MAX;
+    bool at_end = last || (urgent && (size_t)n < sizeof space);
     while (done < (size_t)n) {
         size_t len;
-        bool patience_over = last || s->waits >= WAITS_MAX;
         enum stderr_verdict verdict =
-            stderr_lines_next(&s->lines, space + done, (size_t)n - done, patience_over, &len);
+            stderr_lines_next(&s->lines, space + done, (size_t)n - done, at_end, urgent, &len);
         if (verdict == STDERR_WAIT) {
             s->waits++;
             return done;

@@ -32,7 +32,8 @@ struct logstream {
     int64_t indexed_ms;
     int64_t dropped;      /* bytes that could not be written since the last that could */
     bool watching;
-    unsigned waits;       /* pauses since an unfinished line might become the inspector's */
+    unsigned waits;       /* pauses since a line has waited for being judged */
+    unsigned long looks;  /* at the pipe's content: what one look shows was written before it */
     struct stderr_lines lines;
     char *path;
     logstream_closed_cb on_closed;

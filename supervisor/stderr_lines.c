@@ -90,20 +90,21 @@ struct match {
 };
 
 /* Is the text from `m->at` to the newline at `end` a line of the inspector of this kind? */
-static bool line_is(const struct stderr_lines *f, const struct marker *marker, struct match *m,
-                    const char *end, bool at_start)
+static enum stderr_answer line_is(const struct stderr_lines *f, const struct marker *marker, struct match *m,
+                                  const char *end, bool at_start, bool urgent)
 {
     const char *rest = m->at + strlen(marker->text);
     if (rest > end || (marker->whole && rest != end))
-        return false;
+        return STDERR_NO;
     m->kind = marker->kind;
     switch (marker->kind) {
     case INSPECTOR_HELP:
         return f->help_due > 0 && !memchr(rest, ' ', (size_t)(end - rest));
     case INSPECTOR_LISTENING:
+        if (!read_address(rest, end, &m->port, m->path))
+            return STDERR_NO;
         /* 8 to 12 print the pair again when the last client has left. */
-        return read_address(rest, end, &m->port, m->path) &&
-               (knows_path(f, m->path) || f->confirm(f->arg, m->port, m->path));
+        return knows_path(f, m->path) ? STDERR_YES : f->confirm(f->arg, m->port, m->path, urgent);
     case INSPECTOR_ENDING:
         return read_address(rest, end, &m->port, m->path) && knows_path(f, m->path);
     case INSPECTOR_ATTACHED:
@@ -111,23 +112,26 @@ static bool line_is(const struct stderr_lines *f, const struct marker *marker, s
     case INSPECTOR_WAITING:
         return at_start || f->attached > 0;
     }
-    return false;
+    return STDERR_NO;
 }
 
-/* Finds the line of the inspector that ends at the newline `end`; `ret_match->at` is where it begins. */
-static bool find_inspector(const struct stderr_lines *f, const char *start, const char *end,
-                           struct match *ret_match)
+/* Finds the line of the inspector that ends at the newline `end`; `ret_match->at` is where it begins, or where one may
+ * begin that is to be judged later. */
+static enum stderr_answer find_inspector(const struct stderr_lines *f, const char *start, const char *end,
+                                         bool urgent, struct match *ret_match)
 {
     for (size_t i = 0; i < ARRAY_SIZE(markers); i++) {
         const struct marker *m = &markers[i];
         const char *at = memmem(start, (size_t)(end - start), m->text, strlen(m->text));
         for (; at; at = memmem(at + 1, (size_t)(end - at - 1), m->text, strlen(m->text))) {
             *ret_match = (struct match){.at = at};
-            if (line_is(f, m, ret_match, end, at == start && !f->mid_line))
-                return true;
+            enum stderr_answer answer =
+                line_is(f, m, ret_match, end, at == start && !f->mid_line, urgent);
+            if (answer != STDERR_NO)
+                return answer;
         }
     }
-    return false;
+    return STDERR_NO;
 }
 
 /* The state after a line of the inspector was cut; the owner hears of it. */
@@ -177,7 +181,7 @@ static enum stderr_verdict keep(struct stderr_lines *f, size_t len, bool mid_lin
 }
 
 enum stderr_verdict stderr_lines_next(struct stderr_lines *f, const char *data, size_t len, bool last,
-                                      size_t *ret_len)
+                                      bool urgent, size_t *ret_len)
 {
     const char *newline = memchr(data, '\n', len);
     if (!newline) {
@@ -187,11 +191,14 @@ enum stderr_verdict stderr_lines_next(struct stderr_lines *f, const char *data, 
         return STDERR_WAIT;
     }
     struct match match;
-    if (!find_inspector(f, data, newline, &match))
+    enum stderr_answer answer = find_inspector(f, data, newline, urgent, &match);
+    if (answer == STDERR_NO)
         return keep(f, (size_t)(newline - data) + 1, false, ret_len);
     /* The app's unfinished line goes first; the inspector's part is judged again when it is the beginning. */
     if (match.at > data)
         return keep(f, (size_t)(match.at - data), true, ret_len);
+    if (answer == STDERR_LATER)
+        return STDERR_WAIT;
     saw(f, &match);
     /* The app's line goes on after ours: `mid_line` stays as it was. */
     *ret_len = (size_t)(newline - data) + 1;

@@ -23,8 +23,10 @@ enum {
     INSPECTOR_PATHS = 64, /* remembered: of captures one after the other, and of cluster workers side by side */
 };
 
-/* Is a process that writes to this pipe really listening on that port?  Asked for LISTENING only. */
-typedef bool (*stderr_confirm_cb)(void *arg, unsigned port, const char *path);
+/* Is a process that writes to this pipe really listening on that port?  Asked for LISTENING only.  `urgent`: STDERR_LATER
+ * is no answer. */
+enum stderr_answer { STDERR_NO, STDERR_YES, STDERR_LATER };
+typedef enum stderr_answer (*stderr_confirm_cb)(void *arg, unsigned port, const char *path, bool urgent);
 /* A line was cut.  `port` and `path` are set for LISTENING and ENDING. */
 typedef void (*stderr_seen_cb)(void *arg, enum inspector_line kind, unsigned port, const char *path);
 
@@ -44,11 +46,12 @@ struct stderr_lines {
 enum stderr_verdict {
     STDERR_KEEP, /* *ret_len bytes belong to the app */
     STDERR_CUT,  /* *ret_len bytes belong to the inspector */
-    STDERR_WAIT, /* what is there may be the beginning of a line of the inspector: come back with more */
+    STDERR_WAIT, /* what is there may be a line of the inspector, or its beginning: come back with more, or later */
 };
 
 void stderr_lines_init(struct stderr_lines *f, stderr_confirm_cb confirm, stderr_seen_cb seen, void *arg);
 
-/* Judges the beginning of `data` (`len` > 0).  With `last` (nothing more will come soon) it never answers WAIT. */
+/* Judges the beginning of `data` (`len` > 0).  With `last` (nothing more will come soon) an unfinished line is the app's, and
+ * with `urgent` every whole line is judged now: with both it never answers WAIT. */
 enum stderr_verdict stderr_lines_next(struct stderr_lines *f, const char *data, size_t len, bool last,
-                                      size_t *ret_len);
+                                      bool urgent, size_t *ret_len);

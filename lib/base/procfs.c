@@ -213,17 +213,6 @@ int procfs_listens(pid_t pid, unsigned port)
     return r > 0 ? 1 : r;
 }
 
-size_t procfs_listening_ports(pid_t pid, unsigned *ret_ports, size_t max)
-{
-    size_t size = max > LISTENERS_MAX ? max : LISTENERS_MAX;
-    AUTOFREE struct listener *found = xcalloc(size, sizeof *found);
-    int count = held_listeners(pid, 0, found, size);
-    size_t n = 0;
-    for (; count > 0 && n < (size_t)count && n < max; n++)
-        ret_ports[n] = found[n].port;
-    return n;
-}
-
 pid_t procfs_find(procfs_match_cb matches, void *arg)
 {
     DIR *dir = opendir("/proc");
@@ -242,7 +231,6 @@ pid_t procfs_find(procfs_match_cb matches, void *arg)
 
 struct group_search {
     pid_t pgid;
-    unsigned port;
 };
 
 static bool is_living_member(void *arg, pid_t pid, const struct proc_stat *st)
@@ -257,16 +245,37 @@ bool procfs_group_alive(pid_t pgid)
     return procfs_find(is_living_member, &search) > 0;
 }
 
-static bool is_listening_member(void *arg, pid_t pid, const struct proc_stat *st)
+struct port_search {
+    pid_t pgid;
+    pid_t also;
+    struct listener *listeners; /* all of the host */
+    size_t listener_count;
+    struct proc_port *ports;
+    size_t count;
+    size_t max;
+};
+
+static bool add_ports(void *arg, pid_t pid, const struct proc_stat *st)
 {
-    const struct group_search *search = arg;
-    return st->pgrp == search->pgid && procfs_listens(pid, search->port) == 1;
+    struct port_search *search = arg;
+    if (st->pgrp != search->pgid && pid != search->also)
+        return false;
+    /* Those that this process holds come to the front; the rest stays for the others. */
+    int held = keep_held(pid, search->listeners, search->listener_count);
+    for (int i = 0; i < held && search->count < search->max; i++)
+        search->ports[search->count++] = (struct proc_port){.pid = pid, .port = search->listeners[i].port};
+    return search->count == search->max;
 }
 
-pid_t procfs_group_listener(pid_t pgid, unsigned port)
+size_t procfs_group_ports(pid_t pgid, pid_t also, struct proc_port *ret_ports, size_t max)
 {
-    struct group_search search = {.pgid = pgid, .port = port};
-    return procfs_find(is_listening_member, &search);
+    AUTOFREE struct listener *found = xcalloc(LISTENERS_MAX, sizeof *found);
+    struct port_search search = {.pgid = pgid, .also = also, .listeners = found, .ports = ret_ports, .max = max};
+    size_t count = read_listeners(also, "net/tcp", 0, found, LISTENERS_MAX);
+    search.listener_count = count + read_listeners(also, "net/tcp6", 0, found + count, LISTENERS_MAX - count);
+    if (search.listener_count > 0)
+        (void)procfs_find(add_ports, &search);
+    return search.count;
 }
 
 bool procfs_same_program(pid_t a, pid_t b)

@@ -35,11 +35,13 @@ pid_t procfs_find(procfs_match_cb matches, void *arg);
 /* Has the group a member that is not a zombie?  Looks through all of /proc. */
 bool procfs_group_alive(pid_t pgid);
 
-/* The TCP ports on which sockets of `pid` listen; how many were found (at most `max`). */
-size_t procfs_listening_ports(pid_t pid, unsigned *ret_ports, size_t max);
-
-/* The process of the group `pgid` that listens there; 0: none.  Looks through all of /proc. */
-pid_t procfs_group_listener(pid_t pgid, unsigned port);
+/* Who listens where, of the group `pgid` and the process `also`: how many were found (at most `max`).  Reads the tables
+ * once and looks through all of /proc, so that it is dear, but its price does not grow with the questions. */
+struct proc_port {
+    pid_t pid;
+    unsigned port;
+};
+size_t procfs_group_ports(pid_t pgid, pid_t also, struct proc_port *ret_ports, size_t max);
 
 /* Do two processes run the same program file? */
 bool procfs_same_program(pid_t a, pid_t b);

@@ -21,7 +21,7 @@ struct run {
     unsigned cut;
 };
 
-static bool confirm(void *arg, unsigned port, const char *path)
+static enum stderr_answer confirm(void *arg, unsigned port, const char *path, bool urgent)
 {
     struct run *run = arg;
     assert(port > 0 && port <= 65535 && strlen(path) > 0 && strlen(path) < INSPECTOR_PATH_MAX);
@@ -56,7 +56,7 @@ static size_t judge(struct run *run, const char *text, size_t done, size_t end, 
         /* A copy of its own, so that a look behind its end is found. */
         char *piece = malloc(end - done);
         memcpy(piece, text + done, end - done);
-        enum stderr_verdict verdict = stderr_lines_next(&run->f, piece, end - done, last, &len);
+        enum stderr_verdict verdict = stderr_lines_next(&run->f, piece, end - done, last, true, &len);
         free(piece);
         if (verdict == STDERR_WAIT) {
             assert(!last);

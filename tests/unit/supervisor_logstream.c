@@ -26,7 +26,7 @@ static void on_closed(void *arg)
     closed++;
 }
 
-static bool confirm(void *arg, unsigned port, const char *uuid)
+static enum stderr_answer confirm(void *arg, unsigned port, const char *uuid, bool urgent)
 {
     return port == 38291;
 }

@@ -26,7 +26,7 @@ struct run {
 
 static bool listens = true;
 
-static bool confirm(void *arg, unsigned port, const char *path)
+static enum stderr_answer confirm(void *arg, unsigned port, const char *path, bool urgent)
 {
     struct run *run = arg;
     run->confirmed++;
@@ -40,6 +40,11 @@ static void seen(void *arg, enum inspector_line kind, unsigned port, const char 
     assert_int_equal(port, has_address ? 38291 : 0);
     assert_string_equal(path, has_address ? PATH : "");
     assert_int_equal(buf_addc(&run->seen, "LAEWH"[kind]), 0);
+}
+
+static enum stderr_answer later_unless_urgent(void *arg, unsigned port, const char *path, bool urgent)
+{
+    return urgent ? confirm(arg, port, path, urgent) : STDERR_LATER;
 }
 
 static void run_init(struct run *run)
@@ -66,7 +71,7 @@ static void feed(struct run *run, const char *data, size_t len, bool last)
     while (run->in.len > 0) {
         size_t n = 0;
         enum stderr_verdict verdict =
-            stderr_lines_next(&run->f, run->in.data, run->in.len, last, &n);
+            stderr_lines_next(&run->f, run->in.data, run->in.len, last, true, &n);
         if (verdict == STDERR_WAIT) {
             assert_false(last);
             return;
@@ -171,6 +176,28 @@ static void the_port_is_asked_for_once(void **state)
 
 /* ---- what only looks like it
  * -------------------------------------------------------------------------------------------- */
+
+static void a_line_that_cannot_be_judged_yet_waits_and_what_is_before_it_goes(void **state)
+{
+    static const char text[] = "app\nhalf Debugger listening on ws://127.0.0.1:38291/" PATH "\nmore\n";
+    struct run run;
+    size_t n;
+    run_init(&run);
+    run.f.confirm = later_unless_urgent;
+    const char *at = text, *end = text + sizeof text - 1;
+    assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), false, false, &n), STDERR_KEEP);
+    assert_int_equal(n, strlen("app\n"));
+    at += n;
+    assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), false, false, &n), STDERR_KEEP);
+    assert_int_equal(n, strlen("half "));
+    at += n;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), true, false, &n), STDERR_WAIT);
+    assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), false, true, &n), STDERR_CUT);
+    at += n;
+    assert_string_equal(at, "more\n");
+    run_clear(&run);
+}
 
 static void a_line_that_the_port_does_not_confirm_is_the_apps(void **state)
 {
@@ -316,6 +343,7 @@ int main(void)
         cmocka_unit_test(node_20_is_cut_at_every_split),
         cmocka_unit_test(node_26_is_cut_at_every_split),
         cmocka_unit_test(the_port_is_asked_for_once),
+        cmocka_unit_test(a_line_that_cannot_be_judged_yet_waits_and_what_is_before_it_goes),
         cmocka_unit_test(a_line_that_the_port_does_not_confirm_is_the_apps),
         cmocka_unit_test(another_address_is_the_apps),
         cmocka_unit_test(another_port_is_the_apps_while_the_path_is_unknown),
