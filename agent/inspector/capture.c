@@ -23,7 +23,6 @@ enum {
         30000, /* V8 logs all code of the app first; a large one on a loaded host takes its time */
     RESULT_MS = 30000,
     CLEAN_UP_MS = 2000,
-    TURN_MS = 100,
     /* A process that is about to end waits for us, and its supervisor gives us 2 s. */
     LEAVE_MS = 1900,
     /* For the whole capture, besides its duration and a second per MB received. */
@@ -55,7 +54,6 @@ struct capture {
 /* The steps, in the order in which they run. */
 static void on_open(void *arg, int r, const char *text);
 static void close_only(struct capture *c);
-static void on_turned(uv_timer_t *timer);
 static void start_idle_notifier(struct capture *c);
 static void on_idle_started(void *arg, int r, const json_t *result, const char *text);
 static void enable(struct capture *c);
@@ -252,16 +250,10 @@ static void on_open(void *arg, int r, const char *text)
         close_only(c);
 }
 
-/* A loop that is not blocked turns meanwhile, so that nothing has to be left behind. */
 static void close_only(struct capture *c)
 {
     decide(c, CAPTURE_DONE);
-    start_timer(&c->duration, on_turned, TURN_MS);
-}
-
-static void on_turned(uv_timer_t *timer)
-{
-    leave(timer->data);
+    leave(c);
 }
 
 static void start_idle_notifier(struct capture *c)

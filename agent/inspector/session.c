@@ -25,6 +25,8 @@ static const char note_expression[] =
     "Object.defineProperty(process,k,{value:n,configurable:true});"
     "setImmediate(function(){n.turned=true});return 1})()";
 
+static const char turned_expression[] = "(process[" NOTE "]||{}).turned?1:0";
+
 /* Answers 1 when the loop turns; otherwise leaves the timers behind.  Node 8 and 9 close by the first timer in any case. */
 #define LEAVE_EXPRESSION(needs_timer)                                                              \
     "(function(){var k=" NOTE ",n=process[k]||[],t=n.turned;"                                      \
@@ -44,6 +46,8 @@ enum {
     PORT_CLOSE_MS = 1000,
     /* For the answer to what is left behind; a blocked loop answers as fast. */
     LEAVE_MS = 2000,
+    TURN_POLL_MS = 30,
+    TURN_POLLS = 10,
     /* For the peer's close frame.  Node 8 closes its port 250 ms after we asked it to; we must be gone by then. */
     DISCONNECT_MS = 100,
     /* For libwebsockets to end a connection that was told to. */
@@ -75,6 +79,9 @@ static void session_broken(struct session *s, int r);
 /* Closing: the steps, in the order in which they run. */
 static void start_leaving(struct session *s);
 static void close_port(struct session *s);
+static void ask_for_turn(struct session *s);
+static void on_turn_known(void *arg, int r, const json_t *result, const char *text);
+static void say_goodbye(struct session *s);
 static void on_loop_known(void *arg, int r, const json_t *result, const char *text);
 static void end_inspector(struct session *s);
 static void disconnect(struct session *s);
@@ -302,7 +309,10 @@ static void open_failed(struct session *s, int r, const char *text)
 static void on_deadline(uv_timer_t *timer)
 {
     struct session *s = timer->data;
-    if (s->closing) {
+    if (s->closing && s->waits_for_turn) {
+        s->waits_for_turn = false;
+        ask_for_turn(s);
+    } else if (s->closing) {
         if (s->leave == SESSION_CLOSE_PORT)
             disconnect(s);
         else if (s->leave == SESSION_DISCONNECT)
@@ -430,6 +440,32 @@ static void start_leaving(struct session *s)
 
 static void close_port(struct session *s)
 {
+    if (s->noted)
+        ask_for_turn(s);
+    else
+        say_goodbye(s);
+}
+
+/* A loop that is only busy turns in a moment: then nothing needs to be left behind. */
+static void ask_for_turn(struct session *s)
+{
+    request(s, "Runtime.evaluate", cdp_evaluate_params(turned_expression), LEAVE_MS, on_turn_known, s);
+}
+
+static void on_turn_known(void *arg, int r, const json_t *result, const char *text)
+{
+    struct session *s = arg;
+    bool turned = r < 0 || cdp_evaluate_int(result) == 1;
+    if (turned || ++s->turn_polls > TURN_POLLS) {
+        say_goodbye(s);
+        return;
+    }
+    s->waits_for_turn = true;
+    arm_from_now(s, TURN_POLL_MS);
+}
+
+static void say_goodbye(struct session *s)
+{
     bool old = s->target.node_major < DIRECT_END_MAJOR;
     const char *expression = old ? old_leave_expression : leave_expression;
     if (!s->noted && old)
@@ -460,6 +496,7 @@ static void end_inspector(struct session *s)
 
 static void disconnect(struct session *s)
 {
+    s->waits_for_turn = false;
     s->leave = SESSION_DISCONNECT;
     s->on_reply = NULL;
     ws_close(&s->ws);
@@ -468,6 +505,7 @@ static void disconnect(struct session *s)
 
 static void drop(struct session *s)
 {
+    s->waits_for_turn = false;
     s->leave = SESSION_DROP;
     s->on_reply = NULL;
     ws_kill(&s->ws);

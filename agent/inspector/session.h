@@ -67,6 +67,8 @@ struct session {
     bool checking;     /* the port check is under way */
     bool connected;    /* the socket exists and on_closed will come for it */
     bool verified;
+    bool waits_for_turn;
+    unsigned turn_polls;
     bool noted;        /* the process tells whether its event loop turns */
     bool loop_blocked; /* the process's event loop did not turn from our opening to our closing */
     bool broken;       /* told, once */

@@ -447,22 +447,22 @@ test('what is sent: loopback Host, no Origin, no extensions, masked single text 
         assert.ok(frame.masked && [0x81, 0x88].includes(frame.first) && frame.size < 4096, JSON.stringify(frame));
     assert.deepEqual(fake.requests.map(request => request.method), [
         'Runtime.evaluate', 'Runtime.evaluate', 'NodeRuntime.notifyWhenWaitingForDisconnect', 'Profiler.enable',
-        'Profiler.setSamplingInterval', 'Profiler.start', 'Profiler.stop', 'Profiler.disable', 'Runtime.evaluate', 'Runtime.evaluate']);
+        'Profiler.setSamplingInterval', 'Profiler.start', 'Profiler.stop', 'Profiler.disable', 'Runtime.evaluate', 'Runtime.evaluate', 'Runtime.evaluate']);
     assert.ok(fake.requests.every((request, i) => request.id === i + 1));
     assert.equal(fake.requests[0].params.expression, 'process.pid');
     assert.deepEqual(fake.requests[4].params, { interval: 1234 });
-    assert.equal(fake.requests[9].params.expression, 'process._debugEnd()');
-    assert.equal(fake.requests[9].params.silent, true);
+    assert.equal(fake.requests[10].params.expression, 'process._debugEnd()');
+    assert.equal(fake.requests[10].params.silent, true);
 });
 
 test('Node 8 is closed by a timer, Node 10 and below get the idle notifier', async t => {
     const old = await withFake(t, {}, { node_major: 8 });
     assert.equal((await old.probe.finish()).state, 'done');
     const expressions = old.fake.requests.filter(r => r.method === 'Runtime.evaluate').map(r => r.params.expression);
-    assert.equal(expressions.length, 5);
+    assert.equal(expressions.length, 6);
     assert.match(expressions[2], /_startProfilerIdleNotifier/);
     assert.match(expressions[3], /_stopProfilerIdleNotifier/);
-    assert.match(expressions[4], /_debugEnd.*setTimeout.*250/);
+    assert.match(expressions[5], /_debugEnd.*setTimeout.*250/);
     assert.ok(!old.fake.http.some(request => request.url === '/json/list'));
     const heap = await withFake(t, {}, { kind: 'heap', node_major: 20 });
     assert.equal((await heap.probe.finish()).state, 'done');
