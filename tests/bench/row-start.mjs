@@ -34,7 +34,7 @@ export async function run() {
         head: [`median of ${ROUNDS}`, 'wall ms (absolute)', 'to `node -e 0`'],
         lines: all.map(one => [one.what, digits(median(one.ms)), ratio(median(one.ms) / median(node.ms))]),
         bars: [],
-        notes: [pm2Missing, 'proctor answers when the app is online (alive for 200 ms and at rest); PM2 answers when it has forked it. ' +
+        notes: [pm2Missing, 'proctor answers when the app is online (alive and at rest, at 125 ms at the earliest); PM2 answers when it has forked it. ' +
             'So the warm start measures different promises; the cold one shows what the daemons add.'],
     };
 }
