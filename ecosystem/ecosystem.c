@@ -109,8 +109,8 @@ int ecosystem_check_names(const struct ecosystem *eco, struct config_error *rete
     return 0;
 }
 
-int ecosystem_load_text(const char *file_name, const char *text, size_t len,
-                        struct ecosystem **ret_eco, struct config_error *reterr)
+static int load_text(struct ecosystem *eco, const char *text, size_t len,
+                     struct config_error *reterr)
 {
     static const char bom[] = "\xef\xbb\xbf";
     size_t bom_len = sizeof bom - 1;
@@ -119,18 +119,24 @@ int ecosystem_load_text(const char *file_name, const char *text, size_t len,
         len -= bom_len;
     }
     AUTONODE struct node root = {0};
-    AUTOECO struct ecosystem *eco = ecosystem_new(file_name);
     int r = read_json(text, len, &root, reterr);
     if (r == 0)
         r = read_apps(eco, &root, reterr);
     if (r == 0)
         r = ecosystem_check_names(eco, reterr);
-    if (r < 0) {
-        config_error_place(reterr, file_name, NULL);
-        return r;
-    }
-    *ret_eco = TAKE(eco);
-    return 0;
+    if (r < 0)
+        config_error_place(reterr, eco->file, NULL);
+    return r;
+}
+
+int ecosystem_load_text(const char *file_name, const char *text, size_t len,
+                        struct ecosystem **ret_eco, struct config_error *reterr)
+{
+    AUTOECO struct ecosystem *eco = ecosystem_new(file_name);
+    int r = load_text(eco, text, len, reterr);
+    if (r == 0)
+        *ret_eco = TAKE(eco);
+    return r;
 }
 
 static bool ends_with_any(const char *name, const char *const *ends)
@@ -148,13 +154,13 @@ bool ecosystem_is_file_name(const char *name)
     return ends_with_any(name, ends);
 }
 
-int ecosystem_load_file(const char *path, struct ecosystem **ret_eco, struct config_error *reterr)
+/* Reads what the name and the file allow. */
+static int read_file(const char *path, struct buf *text, struct config_error *reterr)
 {
     static const char *const others[] = {".yml", ".yaml", ".js", ".cjs", ".mjs", ".ts", NULL};
-    AUTOBUF struct buf text = BUF_INIT(LIMIT_ECOSYSTEM_FILE);
-    int r = ends_with_any(path, others) ? ERR_UNSUPPORTED : path_read(path, &text);
+    int r = ends_with_any(path, others) ? ERR_UNSUPPORTED : path_read(path, text);
     if (r == 0)
-        return ecosystem_load_text(path, text.data ? text.data : "", text.len, ret_eco, reterr);
+        return 0;
     if (r == ERR_UNSUPPORTED)
         config_error_set(reterr, r, 0, NULL, "only JSON files can be read; write the apps as JSON");
     else if (r == ERR_TOO_BIG)
@@ -162,6 +168,22 @@ int ecosystem_load_file(const char *path, struct ecosystem **ret_eco, struct con
     else
         config_error_set(reterr, r, 0, NULL, "cannot be read: %s", err_str(r));
     config_error_place(reterr, path, NULL);
+    return r;
+}
+
+int ecosystem_load_file(const char *path, struct ecosystem **ret_eco,
+                        struct strlist *reterr_warnings, struct config_error *reterr)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_ECOSYSTEM_FILE);
+    int r = read_file(path, &text, reterr);
+    if (r < 0)
+        return r;
+    AUTOECO struct ecosystem *eco = ecosystem_new(path);
+    r = load_text(eco, text.data ? text.data : "", text.len, reterr);
+    if (r == 0)
+        *ret_eco = TAKE(eco);
+    else if (reterr_warnings)
+        strlist_copy(reterr_warnings, &eco->warnings);
     return r;
 }
 

@@ -33,8 +33,10 @@ int ecosystem_load_text(const char *file_name, const char *text, size_t len,
                         struct ecosystem **ret_eco, struct config_error *reterr);
 
 /* The same for a file; also any error of opening and reading it, and ERR_UNSUPPORTED for the name
- * of a YAML or JavaScript file. */
-int ecosystem_load_file(const char *path, struct ecosystem **ret_eco, struct config_error *reterr);
+ * of a YAML or JavaScript file.  On an error `reterr_warnings` (NULL: of no interest) gets the
+ * warnings up to there: a misspelt key may be the reason. */
+int ecosystem_load_file(const char *path, struct ecosystem **ret_eco,
+                        struct strlist *reterr_warnings, struct config_error *reterr);
 
 /* Does an argument of the command line name an ecosystem file rather than a script?  By its end:
  * .json, .yml, .yaml, .config.js, .config.cjs, .config.mjs. */

@@ -108,6 +108,35 @@ static size_t child_count(const struct node *n)
     return count;
 }
 
+/* The unknown key of `object` that looks like one of `names`, and which of them; NULL: none. */
+static const struct node *misspelt(const struct node *object, const char *const *names,
+                                   size_t count, const char **ret_name)
+{
+    for (const struct node *n = object->first; n; n = n->next) {
+        if (option_find(n->key, NULL) || is_env_block(n->key) || ignored_key_find(n->key))
+            continue;
+        const char *name = str_nearest(n->key, names, count);
+        if (!name)
+            continue;
+        *ret_name = name;
+        return n;
+    }
+    return NULL;
+}
+
+static int script_missing(struct app_reader *rd)
+{
+    static const char text[] = "missing; every app needs one";
+    const char *const names[] = {"script"};
+    const char *name;
+    const struct node *n = misspelt(rd->object, names, ARRAY_SIZE(names), &name);
+    if (!n)
+        return config_error_set(rd->error, ERR_INVALID, rd->object->line, "script", "%s", text);
+    return config_error_set(rd->error, ERR_INVALID, rd->object->line, "script",
+                            "%s; did you mean \"%s\" for \"%s\" (line %u)?", text, name, n->key,
+                            n->key_line);
+}
+
 static int read_members(struct app_reader *rd)
 {
     if (child_count(rd->object) > LIMIT_LIST)
@@ -119,8 +148,7 @@ static int read_members(struct app_reader *rd)
             return r;
     }
     if (!rd->spec->script)
-        return config_error_set(rd->error, ERR_INVALID, rd->object->line, "script",
-                                "missing; every app needs one");
+        return script_missing(rd);
     if (rd->spec->node_args.count && str_eq(rd->spec->interpreter, "none"))
         ecosystem_warn(rd->eco, rd->object->line, rd->label,
                        "key \"node_args\" is without effect, because the interpreter is \"none\"");
@@ -194,6 +222,20 @@ static int read_container(struct ecosystem *eco, const struct node *root, const 
     return read_app_or_list(eco, apps, reterr);
 }
 
+static int apps_missing(const struct node *root, struct config_error *reterr)
+{
+    static const char text[] = "there is neither \"apps\" nor \"script\" in it";
+    const char *const names[] = {"apps", "script"};
+    const char *name;
+    const struct node *n = misspelt(root, names, ARRAY_SIZE(names), &name);
+    if (n)
+        return config_error_set(reterr, ERR_INVALID, root->line, NULL,
+                                "%s; did you mean \"%s\" for \"%s\" (line %u)?", text, name, n->key,
+                                n->key_line);
+    return config_error_set(reterr, ERR_INVALID, root->line, NULL,
+                            "%s; write {\"apps\": [{\"name\": …, \"script\": …}]}", text);
+}
+
 int read_apps(struct ecosystem *eco, const struct node *root, struct config_error *reterr)
 {
     char found[NODE_FOUND_TEXT];
@@ -210,7 +252,5 @@ int read_apps(struct ecosystem *eco, const struct node *root, struct config_erro
         return read_container(eco, root, apps, reterr);
     if (member_for(root, option_find("script", NULL)))
         return read_app(eco, root, reterr);
-    return config_error_set(reterr, ERR_INVALID, root->line, NULL,
-                            "there is neither \"apps\" nor \"script\" in it; "
-                            "write {\"apps\": [{\"name\": …, \"script\": …}]}");
+    return apps_missing(root, reterr);
 }

@@ -112,8 +112,8 @@ static int find_script(const struct resolver *rs, char **ret_path)
     if (r != -ENOENT)
         return refuse(rs, "script", "cannot use %s: %s", path, err_str(r));
     if (searchable)
-        return refuse(rs, "script", "there is no \"%s\" in %s and no such program in PATH (%s)",
-                      script, rs->spec->cwd, rs->search);
+        return refuse(rs, "script", "there is no \"%s\" in %s and no such program in PATH",
+                      script, rs->spec->cwd);
     return refuse(rs, "script", "there is no file %s", path);
 }
 
@@ -137,8 +137,8 @@ static int resolve_command(const struct resolver *rs)
     if (!shell)
         shell = find_in_path(rs, "sh");
     if (!shell)
-        return refuse(rs, "script", "the command \"%s\" needs bash, which is not in PATH (%s)",
-                      spec->script, rs->search);
+        return refuse(rs, "script", "the command \"%s\" needs bash, which is not in PATH",
+                      spec->script);
     struct strlist args = {0};
     strlist_add(&args, "-c");
     strlist_addf(&args, "%s%s", spec->script, spec->args.count ? " \"$@\"" : "");
@@ -216,12 +216,10 @@ static int find_interpreter(const struct resolver *rs, const char *name, bool ch
         found = find_in_path(rs, name);
     }
     if (!found && chosen)
-        return refuse(rs, "interpreter", "there is no program \"%s\" in PATH (%s)", name,
-                      rs->search);
+        return refuse(rs, "interpreter", "there is no program \"%s\" in PATH", name);
     if (!found)
-        return refuse(rs, "interpreter",
-                      "%s needs \"%s\", and there is no such program in PATH (%s)",
-                      path_base(spec->script), name, rs->search);
+        return refuse(rs, "interpreter", "%s needs \"%s\", and there is no such program in PATH",
+                      path_base(spec->script), name);
     replace(&spec->interpreter, TAKE(found));
     return 0;
 }

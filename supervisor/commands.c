@@ -58,6 +58,7 @@ static void run_list(struct peer *peer, const char *id, json_t *params)
     for (size_t i = 0; i < targets.count; i++)
         (void)json_array_append_new(list, view_instance(targets.items[i], detail, show_env));
     (void)json_object_set_new(answer, "apps", list);
+    state_file_warn(&peer->sup->state_file, answer);
     peer_result(peer, id, answer, -1);
 }
 
@@ -76,10 +77,36 @@ struct change {
     bool deletes;
 };
 
+static bool runs(const struct instance *in)
+{
+    return in->state == INSTANCE_ONLINE || in->state == INSTANCE_LAUNCHING;
+}
+
 static void update_shell_env(struct app *app, const json_t *env)
 {
     if (json_is_object(env))
         json_to_env(env, &app->shell_env);
+}
+
+/* Would update_shell_env() make another environment of it? */
+static bool env_differs(const struct app *app, const json_t *env)
+{
+    AUTOSTRLIST struct strlist updated = {0};
+    if (!json_is_object(env))
+        return false;
+    strlist_copy(&updated, &app->shell_env);
+    json_to_env(env, &updated);
+    return !strlist_equal(&updated, &app->shell_env);
+}
+
+static const struct change restarted = {"restarted", EV_RESTART, true, false};
+
+/* What becomes of one target: a start is a restart for one that runs and gets another environment. */
+static const struct change *change_for(const struct instance *in, const struct change *change,
+                                       const json_t *env)
+{
+    bool again = change->event == EV_START && runs(in) && env_differs(in->app, env);
+    return again ? &restarted : change;
 }
 
 static void apply_change(struct instance *in, const struct change *change)
@@ -106,12 +133,17 @@ static void change_targets(struct peer *peer, const char *id, json_t *params, co
         peer_error(peer, id, r, text);
         return;
     }
+    const json_t *env = json_object_get(params, "env");
     struct operation *op = operation_new(&peer->sup->operations, peer, id);
-    for (size_t i = 0; i < targets.count; i++)
-        operation_add(op, targets.items[i], change->action);
+    /* All are looked at before anything is done: instances share the environment of their app. */
+    AUTOFREE const struct change **changes = xcalloc(targets.count, sizeof *changes);
     for (size_t i = 0; i < targets.count; i++) {
-        update_shell_env(targets.items[i]->app, json_object_get(params, "env"));
-        apply_change(targets.items[i], change);
+        changes[i] = change_for(targets.items[i], change, env);
+        operation_add(op, targets.items[i], changes[i]->action);
+    }
+    for (size_t i = 0; i < targets.count; i++) {
+        update_shell_env(targets.items[i]->app, env);
+        apply_change(targets.items[i], changes[i]);
     }
     supervisor_state_changed(peer->sup);
     operation_go(op);
@@ -131,8 +163,7 @@ static void run_stop(struct peer *peer, const char *id, json_t *params)
 
 static void run_restart(struct peer *peer, const char *id, json_t *params)
 {
-    static const struct change change = {"restarted", EV_RESTART, true, false};
-    change_targets(peer, id, params, &change);
+    change_targets(peer, id, params, &restarted);
 }
 
 static void run_delete(struct peer *peer, const char *id, json_t *params)
@@ -209,13 +240,13 @@ static void apply_app(struct operation *op, struct app *app, bool changed)
             operation_add(op, in, "deleted");
             continue;
         }
-        bool runs = in->state == INSTANCE_ONLINE || in->state == INSTANCE_LAUNCHING;
+        bool running = runs(in);
         in->delete_when_stopped = false;
-        operation_add(op, in, !runs ? "started" : changed ? "restarted" : "unchanged");
-        if (runs && !changed)
+        operation_add(op, in, !running ? "started" : changed ? "restarted" : "unchanged");
+        if (running && !changed)
             continue;
         instance_reset_counts(in);
-        instance_event(in, runs ? EV_RESTART : EV_START);
+        instance_event(in, running ? EV_RESTART : EV_START);
     }
 }
 

@@ -9,6 +9,8 @@
 #include "supervisor/app.h"
 #include "supervisor/control.h"
 #include "supervisor/instance.h"
+#include "supervisor/state_file.h"
+#include "supervisor/supervisor.h"
 
 enum { FINISHED_MAX = 64 };
 
@@ -137,6 +139,8 @@ static void answer_when_settled(struct operation *op)
         (void)json_array_append(list, op->items[i].result);
     op->answer = json_object();
     (void)json_object_set_new(op->answer, "instances", list);
+    if (op->peer)
+        state_file_warn(&op->peer->sup->state_file, op->answer);
     if (op->peer)
         peer_result(op->peer, op->id, op->answer, -1);
     op->peer = NULL;

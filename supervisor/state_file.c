@@ -90,6 +90,7 @@ static void write_text(uv_work_t *work)
 static void on_written(uv_work_t *work, int status)
 {
     struct state_file *s = work->data;
+    s->last_result = s->result;
     if (s->result < 0)
         log_err(s->result, "%s cannot be written; a reboot would bring back an older state", s->path);
     free(s->text);
@@ -108,6 +109,7 @@ void state_file_changed(struct state_file *s)
         return;
     int r = make_text(s);
     if (r < 0) {
+        s->last_result = r;
         log_err(r, "%s cannot be made", s->path);
         return;
     }
@@ -131,6 +133,17 @@ void state_file_flush(struct state_file *s)
 bool state_file_busy(const struct state_file *s)
 {
     return s->writing;
+}
+
+void state_file_warn(const struct state_file *s, json_t *answer)
+{
+    if (s->last_result >= 0)
+        return;
+    AUTOFREE char *text = xasprintf("state.json cannot be written: %s; a reboot would bring back an older state",
+                                    err_str(s->last_result));
+    json_t *warnings = json_array();
+    (void)json_array_append_new(warnings, json_string(text));
+    (void)json_object_set_new(answer, "warnings", warnings);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------- */

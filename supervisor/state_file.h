@@ -14,7 +14,8 @@ struct state_file {
     uv_work_t work;
     char *text;      /* what the worker writes */
     size_t len;
-    int result;
+    int result;      /* of the write that runs */
+    int last_result; /* of the last one that ended; that of the worker is not looked at meanwhile */
     bool writing;
     bool dirty;      /* changed again meanwhile */
 };
@@ -32,3 +33,6 @@ void state_file_changed(struct state_file *s);
 /* Writes now (shutdown). */
 void state_file_flush(struct state_file *s);
 bool state_file_busy(const struct state_file *s);
+
+/* Adds "warnings" to the answer of a command, with one sentence, when the last write has failed. */
+void state_file_warn(const struct state_file *s, json_t *answer);

@@ -128,11 +128,15 @@ unsigned str_distance(const char *a, const char *b)
 const char *str_nearest(const char *s, const char *const *candidates, size_t count)
 {
     const char *best = NULL;
-    unsigned best_distance = (unsigned)strlen(s) / 3 + 1;
+    size_t len = strlen(s);
+    unsigned best_distance = (unsigned)len / 3 + 1;
     for (size_t i = 0; i < count; i++) {
         unsigned distance = str_distance(s, candidates[i]);
-        /* DISTANCE_MAX says "far", whatever the length of `s` would forgive. */
-        if (distance < DISTANCE_MAX && distance <= best_distance && (!best || distance < best_distance)) {
+        /* DISTANCE_MAX says "far", whatever the length of `s` would forgive.  With half of it wrong it is another
+         * word: "q" is no slip for "0". */
+        if (distance >= DISTANCE_MAX || distance * 2 >= len)
+            continue;
+        if (distance <= best_distance && (!best || distance < best_distance)) {
             best = candidates[i];
             best_distance = distance;
         }

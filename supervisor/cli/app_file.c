@@ -56,11 +56,20 @@ bool app_file_is(const char *operand)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
+static void say_warnings(const struct strlist *warnings)
+{
+    for (size_t i = 0; i < warnings->count; i++)
+        say_note("warning: %s", warnings->items[i]);
+}
+
 static int load(const char *path, struct ecosystem **ret_eco)
 {
     struct config_error error = {0};
-    int r = ecosystem_load_file(path, ret_eco, &error);
-    return r < 0 ? say_config_error(&error) : CMD_DONE;
+    AUTOSTRLIST struct strlist warnings = {0};
+    if (ecosystem_load_file(path, ret_eco, &warnings, &error) == 0)
+        return CMD_DONE;
+    say_warnings(&warnings);
+    return say_config_error(&error);
 }
 
 int app_file_load(const char *path, const char *env_name, json_t *apps)
@@ -71,8 +80,7 @@ int app_file_load(const char *path, const char *env_name, json_t *apps)
         return code;
     if (env_name)
         ecosystem_select_env(eco, env_name);
-    for (size_t i = 0; i < eco->warnings.count; i++)
-        say_note("warning: %s", eco->warnings.items[i]);
+    say_warnings(&eco->warnings);
     AUTOFREE char *cwd = path_cwd();
     const struct strlist env = app_request_env();
     struct config_error error = {0};

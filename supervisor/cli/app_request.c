@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 #include "supervisor/cli/app_table.h"
 #include "supervisor/cli/cmd.h"
 #include "supervisor/cli/connect.h"
+#include "supervisor/cli/daemon.h"
 #include "supervisor/cli/text.h"
 
 json_t *app_request_targets(const struct strlist *targets)
@@ -98,33 +100,38 @@ static int report(const json_t *instances, enum goal goal)
     return code;
 }
 
-static void add_unchanged(const json_t *instances, struct strlist *ret_unchanged)
+void app_outcome_clear(struct app_outcome *o)
+{
+    strlist_clear(&o->names);
+    strlist_clear(&o->unchanged);
+}
+
+static void add_once(struct strlist *names, const char *name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (str_eq(names->items[i], name))
+            return;
+    strlist_add(names, name);
+}
+
+static void add_outcome(struct app_outcome *outcome, const json_t *instances)
 {
     size_t i;
     json_t *instance;
     json_array_foreach((json_t *)instances, i, instance)
     {
+        add_once(&outcome->names, json_get_string(instance, "name", ""));
         if (str_eq(json_get_string(instance, "action", ""), "unchanged"))
-            strlist_add_taken(ret_unchanged, app_label(instance));
+            strlist_add_taken(&outcome->unchanged, app_label(instance));
     }
 }
 
-/* The table of the apps that the answer names. */
-static void print_apps(struct client *c, const json_t *instances)
+void app_request_table(struct client *c, const struct strlist *names)
 {
-    AUTOSTRLIST struct strlist names = {0};
-    size_t i;
-    json_t *instance;
-    json_array_foreach((json_t *)instances, i, instance)
-    {
-        const char *name = json_get_string(instance, "name", "");
-        if (names.count == 0 || !str_eq(names.items[names.count - 1], name))
-            strlist_add(&names, name);
-    }
-    if (names.count == 0)
-        return;
     AUTOMSG struct msg answer = {0};
-    if (connect_ask(c, "app.list", app_request_targets(&names), &answer) < 0)
+    if (names->count == 0)
+        return;
+    if (connect_ask(c, "app.list", app_request_targets(names), &answer) < 0)
         return;
     app_table_print(json_object_get(answer.result, "apps"), stdout);
 }
@@ -136,21 +143,31 @@ static enum goal goal_of(const char *method)
     return str_eq(method, "app.stop") ? GOAL_STOPS : GOAL_RUNS;
 }
 
-int app_request(struct client *c, const char *method, json_t *params, struct strlist *ret_unchanged)
+static bool starts(const char *method)
+{
+    return str_eq(method, "app.apply") || str_eq(method, "app.start");
+}
+
+int app_request(struct client *c, const char *method, json_t *params, struct app_outcome *outcome)
 {
     AUTOJSON json_t *owned = params;
     AUTOMSG struct msg answer = {0};
     int r = client_call(c, method, owned, on_progress, NULL, &answer);
+    if (starts(method) && (r == ERR_STOPPING || connect_broke(r))) {
+        int code = daemon_replace(c);
+        if (code != CMD_DONE)
+            return code;
+        msg_clear(&answer);
+        r = client_call(c, method, owned, on_progress, NULL, &answer);
+    }
     if (r < 0) {
         say_error("%s failed: %s", strchr(method, '.') + 1, say_reason(r, &answer));
         return say_exit_code(r);
     }
     const json_t *instances = json_object_get(answer.result, "instances");
     enum goal goal = goal_of(method);
-    int code = report(instances, goal);
-    if (ret_unchanged)
-        add_unchanged(instances, ret_unchanged);
-    if (goal != GOAL_GONE && !(ret_unchanged && ret_unchanged->count > 0))
-        print_apps(c, instances);
-    return code;
+    connect_say_warnings(answer.result);
+    if (goal != GOAL_GONE)
+        add_outcome(outcome, instances);
+    return report(instances, goal);
 }

@@ -8,14 +8,22 @@
 
 struct client;
 
+/* What came of requests; several may add to one. */
+struct app_outcome {
+    struct strlist names;     /* of the apps concerned, each once; none of a delete */
+    struct strlist unchanged; /* "NAME-N" of the instances that an app.apply left running as they were */
+};
+
+void app_outcome_clear(struct app_outcome *o);
+#define AUTOOUTCOME __attribute__((cleanup(app_outcome_clear)))
+
 /* `method` is "app.apply", "app.start", …; `params` is taken.  Prints a line per instance that has
- * got somewhere, the sentence for each that did not, and in the end the table of the apps concerned
- * (not after a delete).  Returns the exit code.
- *
- * `ret_unchanged` (NULL: of no interest) gets "NAME-N" of the instances that an app.apply left
- * running as they were; when there are any, the table is left to the request that follows. */
-int app_request(struct client *c, const char *method, json_t *params,
-                struct strlist *ret_unchanged);
+ * got somewhere, and the sentence for each that did not.  Returns the exit code.  These two begin
+ * anew with another supervisor, once, when the one that is there is shutting down. */
+int app_request(struct client *c, const char *method, json_t *params, struct app_outcome *outcome);
+
+/* Prints the table of these apps, or nothing when there are none. */
+void app_request_table(struct client *c, const struct strlist *names);
 
 /* Parameters with "targets". */
 json_t *app_request_targets(const struct strlist *targets);

@@ -29,13 +29,26 @@ static int read_operands(const struct args *args, bool applies, struct strlist *
 }
 
 /* An app that is declared as before goes on running, so it joins the targets of the verb. */
-static int apply(struct client *c, json_t *apps, bool update_env, struct strlist *targets)
+static int apply(struct client *c, json_t *apps, bool update_env, struct strlist *targets,
+                 struct app_outcome *outcome)
 {
     json_t *params = json_object();
     (void)json_object_set(params, "apps", apps);
     app_request_add_env(params);
     json_set_bool(params, "update_env", update_env);
-    return app_request(c, "app.apply", params, targets);
+    int code = app_request(c, "app.apply", params, outcome);
+    strlist_copy(targets, &outcome->unchanged);
+    return code;
+}
+
+static int request(struct client *c, const char *verb, const struct strlist *targets,
+                   bool update_env, struct app_outcome *outcome)
+{
+    AUTOFREE char *method = xasprintf("app.%s", verb);
+    json_t *params = app_request_targets(targets);
+    if (update_env)
+        app_request_add_env(params);
+    return app_request(c, method, params, outcome);
 }
 
 int app_verb(const char *verb, const struct args *args, bool applies)
@@ -49,13 +62,11 @@ int app_verb(const char *verb, const struct args *args, bool applies)
     bool update_env = args_has(args, "update-env");
     bool has_file = json_array_size(apps) > 0;
     code = has_file ? daemon_connect(&c) : connect_running(&c);
+    AUTOOUTCOME struct app_outcome outcome = {0};
     if (code == CMD_DONE && has_file)
-        code = apply(&c, apps, update_env, &targets);
-    if (code != CMD_DONE || targets.count == 0)
-        return code;
-    AUTOFREE char *method = xasprintf("app.%s", verb);
-    json_t *params = app_request_targets(&targets);
-    if (update_env)
-        app_request_add_env(params);
-    return app_request(&c, method, params, NULL);
+        code = apply(&c, apps, update_env, &targets, &outcome);
+    if (code == CMD_DONE && targets.count > 0)
+        code = request(&c, verb, &targets, update_env, &outcome);
+    app_request_table(&c, &outcome.names);
+    return code;
 }

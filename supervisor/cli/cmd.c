@@ -11,6 +11,7 @@
 #include "lib/base/err.h"
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
+#include "lib/base/std_fds.h"
 #include "lib/base/str.h"
 #include "supervisor/cli/help.h"
 #include "supervisor/cli/say.h"
@@ -150,6 +151,7 @@ static int dispatch(int argc, char **argv)
 
 int cmd_main(int argc, char **argv)
 {
+    std_fds_occupy();
     /* A closed pipe is seen at the write, so that it can end us quietly. */
     (void)signal(SIGPIPE, SIG_IGN);
     return say_finish(dispatch(argc, argv));

@@ -185,11 +185,9 @@ static json_t *select_apps(const struct profile *p, const json_t *apps)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-static int worse(int a, int b)
+/* What is the answer for each is the answer for all; refused is one only then. */
+static int merge(int a, int b)
 {
-    if (a == CMD_DONE || b == CMD_DONE)
-        return a == CMD_DONE ? b : a;
-    /* Refused is the answer only when it is for all. */
     return a == b ? a : CMD_FAILED;
 }
 
@@ -200,8 +198,10 @@ static int report_all(const struct profile *p, struct capture_job *jobs, size_t 
     struct capture_report report = {
         .wanted = p->output, .json = p->as_json ? array : NULL, .epoch_ms = epoch_ms};
     int code = CMD_DONE;
-    for (size_t i = 0; i < count; i++)
-        code = worse(code, capture_report(&report, jobs[i].label, jobs[i].result, &jobs[i].answer));
+    for (size_t i = 0; i < count; i++) {
+        int one = capture_report(&report, jobs[i].label, jobs[i].result, &jobs[i].answer);
+        code = i == 0 ? one : merge(code, one);
+    }
     AUTOFREE char *file = report.last_file;
     if (p->as_json) {
         AUTOJSON json_t *answer = json_object();

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ecosystem/ecosystem.h"
 #include "lib/base/auto.h"
+#include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/path.h"
 #include "lib/base/str.h"
@@ -29,7 +31,7 @@ static const struct arg_option options[] = {
     {"kill-timeout", 0, "TIME", "from the stop signal to SIGKILL (1600ms)"},
     {"no-profiling", 0, NULL, "the app is never profiled"},
     {"env", 0, "NAME", "of a file: merge env_NAME over env"},
-    {"update-env", 'a', NULL, "take the environment of this shell, also for a known app"},
+    {"update-env", 'a', NULL, "take this shell's environment, restart a known app for it"},
     {NULL, 0, NULL, NULL},
 };
 // clang-format on
@@ -41,6 +43,7 @@ struct start {
     json_t *apps;         /* specs to apply */
     struct strlist names; /* known apps to start */
     bool has_script;
+    struct app_outcome outcome;
 };
 
 /* A bare name that is no file may be an app of the supervisor that ran here before: only a
@@ -59,16 +62,29 @@ static int connect_or_start(struct start *s)
     return code;
 }
 
-/* Returns a bool, or -ETIMEDOUT with the sentence said. */
+/* Looks an app up; ERR_STOPPING and -ETIMEDOUT with their sentence in `ret_answer`. */
+static int look_up(struct start *s, const char *name, struct msg *ret_answer)
+{
+    AUTOSTRLIST struct strlist targets = {0};
+    strlist_add(&targets, name);
+    return connect_ask(&s->client, "app.list", app_request_targets(&targets), ret_answer);
+}
+
+/* Returns a bool, or an error with the sentence said. */
 static int is_known(struct start *s, const char *name)
 {
     if (!s->connected)
         return false;
     AUTOMSG struct msg answer = {0};
-    AUTOSTRLIST struct strlist targets = {0};
-    strlist_add(&targets, name);
-    int r = connect_ask(&s->client, "app.list", app_request_targets(&targets), &answer);
-    if (r == -ETIMEDOUT) {
+    int r = look_up(s, name, &answer);
+    if (r == ERR_STOPPING) {
+        s->connected = daemon_replace(&s->client) == CMD_DONE;
+        if (!s->connected)
+            return r;
+        msg_clear(&answer);
+        r = look_up(s, name, &answer);
+    }
+    if (r == -ETIMEDOUT || r == ERR_STOPPING) {
         say_error("cannot start: %s", say_reason(r, &answer));
         return r;
     }
@@ -106,6 +122,10 @@ static int take_script(struct start *s, const char *operand)
 {
     if (s->has_script && args_has(s->args, "name"))
         return cmd_usage_error("start", "'--name' can name only one script");
+    if (ecosystem_is_file_name(operand) && access(operand, F_OK) < 0) {
+        say_error("there is no file %s", operand);
+        return CMD_FAILED;
+    }
     s->has_script = true;
     return app_file_script(operand, s->args, s->apps);
 }
@@ -133,7 +153,7 @@ static int apply(struct start *s)
     app_request_add_env(params);
     if (args_has(s->args, "update-env"))
         json_set_bool(params, "update_env", true);
-    return app_request(&s->client, "app.apply", params, NULL);
+    return app_request(&s->client, "app.apply", params, &s->outcome);
 }
 
 static int start_known(struct start *s)
@@ -141,7 +161,7 @@ static int start_known(struct start *s)
     json_t *params = app_request_targets(&s->names);
     if (args_has(s->args, "update-env"))
         app_request_add_env(params);
-    return app_request(&s->client, "app.start", params, NULL);
+    return app_request(&s->client, "app.start", params, &s->outcome);
 }
 
 static int run_steps(struct start *s)
@@ -162,12 +182,27 @@ static int run_steps(struct start *s)
     return code != CMD_DONE ? code : started;
 }
 
+static bool names_a_file(const struct args *args)
+{
+    for (size_t i = 0; i < args->plain_count; i++)
+        if (ecosystem_is_file_name(args->operands[i]))
+            return true;
+    return false;
+}
+
 static int run(const struct args *args)
 {
     if (args->plain_count == 0)
         return cmd_usage_error("start", "what is missing: a file, a script or a name");
+    if (args_has(args, "env") && !names_a_file(args))
+        return cmd_usage_error("start", "'--env %s' chooses env_%s of a file of apps, and '%s' is "
+                               "none; set the variables before the command",
+                               args_value(args, "env"), args_value(args, "env"), args->operands[0]);
     struct start s = {.args = args, .client = CLIENT_NONE, .apps = json_array()};
     int code = run_steps(&s);
+    if (s.connected)
+        app_request_table(&s.client, &s.outcome.names);
+    app_outcome_clear(&s.outcome);
     client_close(&s.client);
     json_decref(s.apps);
     strlist_clear(&s.names);

@@ -1,7 +1,11 @@
 #include "supervisor/cli/connect.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "lib/base/auto.h"
 #include "lib/base/err.h"
@@ -49,6 +53,42 @@ int connect_running(struct client *c)
     return r < 0 ? connect_say(r) : CMD_DONE;
 }
 
+bool connect_broke(int r)
+{
+    return r == -ECONNRESET || r == -EPIPE || r == -ECONNREFUSED || r == -ENOENT;
+}
+
+int connect_watch(const struct client *c)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof peer;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return -errno;
+    long fd = syscall(SYS_pidfd_open, peer.pid, 0u);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+int connect_wait_gone(int watch, int limit_ms)
+{
+    struct pollfd wait = {.fd = watch, .events = POLLIN};
+    int r;
+    do
+        r = poll(&wait, 1, limit_ms);
+    while (r < 0 && errno == EINTR);
+    return r > 0 ? 0 : -ETIMEDOUT;
+}
+
+void connect_say_warnings(const json_t *result)
+{
+    size_t i;
+    json_t *warning;
+    json_array_foreach(json_object_get(result, "warnings"), i, warning)
+    {
+        if (json_is_string(warning))
+            say_note("warning: %s", json_string_value(warning));
+    }
+}
+
 int connect_ask(struct client *c, const char *method, json_t *params, struct msg *ret_answer)
 {
     AUTOJSON json_t *owned = params;
@@ -64,5 +104,7 @@ int connect_call(struct client *c, const char *what, const char *method, json_t 
     int r = connect_ask(c, method, params, ret_answer);
     if (r < 0)
         say_error("%s: %s", what, say_reason(r, ret_answer));
+    else
+        connect_say_warnings(ret_answer->result);
     return say_exit_code(r);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "lib/wire/client.h"
 #include "lib/wire/msg.h"
@@ -26,11 +27,24 @@ int connect_running(struct client *c);
 /* Says that connecting failed with `r`; returns the exit code. */
 int connect_say(int r);
 
+/* Is `r` what a call returns when the supervisor ended in the middle of it? */
+bool connect_broke(int r);
+
+/* A descriptor that becomes readable when the supervisor at the other end has ended; -ESRCH when it has already, or another
+ * error.  The caller closes it. */
+int connect_watch(const struct client *c);
+
+/* Waits for that, at most `limit_ms` (-1: for ever): 0, or -ETIMEDOUT. */
+int connect_wait_gone(int watch, int limit_ms);
+
+/* Says the "warnings" of an answer, if there are any. */
+void connect_say_warnings(const json_t *result);
+
 /* One call that is answered at once, whatever the apps do; -ETIMEDOUT after 10 s without a word.  `params` is taken; the
  * caller clears `ret_answer` in any case. */
 int connect_ask(struct client *c, const char *method, json_t *params, struct msg *ret_answer);
 
-/* The same, answered or failed with its sentence said: an exit code.  `what` begins the sentence:
+/* The same, answered with its warnings said, or failed with its sentence said: an exit code.  `what` begins the sentence:
  * "cannot stop". */
 int connect_call(struct client *c, const char *what, const char *method, json_t *params,
                  struct msg *ret_answer);

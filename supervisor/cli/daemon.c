@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,7 +18,13 @@
 #include "supervisor/cli/say.h"
 
 /* One line comes from the new supervisor: "ready", or why not. */
-enum { READY_FD = 3, READY_WAIT_MS = 10000, LINE_MAX_BYTES = 1024, LOCKED_WAIT_MS = 50 };
+enum {
+    READY_FD = 3,
+    READY_WAIT_MS = 10000,
+    LINE_MAX_BYTES = 1024,
+    LOCKED_WAIT_MS = 50,
+    GONE_WAIT_MS = 15000
+};
 enum { READY, LOCKED };
 
 static int64_t now_ms(void)
@@ -116,14 +123,50 @@ static int wait_ready(int fd, const char *log_path)
     return ERR_FAILED;
 }
 
+static int refuse_home(const char *home, const char *why)
+{
+    say_error("%s %s", home, why);
+    return -EPERM;
+}
+
+/* The folder must be ours before anything is made in it: a log of root's in the home of somebody
+ * else would keep that one's supervisor from starting.  A link may be root's, too. */
+static int check_home(const char *home)
+{
+    struct stat link, st;
+    if (lstat(home, &link) < 0 || stat(home, &st) < 0) {
+        int r = -errno;
+        say_error("cannot use the folder %s: %s", home, err_str(r));
+        return r;
+    }
+    bool foreign_link = S_ISLNK(link.st_mode) && link.st_uid != geteuid() && link.st_uid != 0;
+    if (st.st_uid != geteuid() || foreign_link)
+        return refuse_home(home, "belongs to another user (see PROCTOR_HOME)");
+    if (st.st_mode & 022)
+        return refuse_home(home, "can be written by others: chmod 700 it");
+    return 0;
+}
+
+/* Makes the folder, or takes the one that is there; what fails has been said. */
+static int take_home(const char *home)
+{
+    int r = path_mkdir(home, 0700);
+    if (r == 0)
+        return check_home(home);
+    AUTOFREE char *parent = path_resolve(home, "..");
+    if (r == -ENOENT && access(parent, F_OK) < 0)
+        say_error("cannot make the folder %s: there is no folder %s", home, parent);
+    else
+        say_error("cannot make the folder %s: %s", home, err_str(r));
+    return r;
+}
+
 /* Returns READY, LOCKED (somebody else's supervisor is there), or an error that has been said. */
 static int start_daemon(const char *home)
 {
-    int r = path_mkdir(home, 0700);
-    if (r < 0) {
-        say_error("cannot make the folder %s: %s", home, err_str(r));
+    int r = take_home(home);
+    if (r < 0)
         return r;
-    }
     AUTOFREE char *log_path = path_join(home, "proctor.log");
     AUTOCLOSE int log =
         open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -161,4 +204,16 @@ int daemon_connect(struct client *c)
         if (code == LOCKED)
             (void)poll(NULL, 0, LOCKED_WAIT_MS);
     }
+}
+
+int daemon_replace(struct client *c)
+{
+    AUTOCLOSE int watch = connect_watch(c);
+    if (watch >= 0 && connect_wait_gone(watch, GONE_WAIT_MS) < 0) {
+        say_error("the supervisor is shutting down, and was not gone within %d s",
+                  GONE_WAIT_MS / 1000);
+        return CMD_FAILED;
+    }
+    client_close(c);
+    return daemon_connect(c);
 }

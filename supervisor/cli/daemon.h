@@ -7,3 +7,7 @@ struct client;
  * said on failure.  Two of these at the same time both succeed: one supervisor comes first, the
  * other's says so and ends. */
 int daemon_connect(struct client *c);
+
+/* The supervisor of `c` says that it is shutting down, or it has gone: waits for its end, then the
+ * same.  The end has 15 s. */
+int daemon_replace(struct client *c);

@@ -1,8 +1,13 @@
 #include "supervisor/cli/help.h"
 
+#include <string.h>
+
+#include "lib/base/auto.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "supervisor/cli/cmd.h"
 
-enum { NAME_WIDTH = 10, OPTION_WIDTH = 26 };
+enum { NAME_WIDTH = 10, OPTION_WIDTH = 26, LINE_WIDTH = 79 };
 
 void help_all(FILE *out)
 {
@@ -27,10 +32,40 @@ static void print_option(const struct arg_option *o, FILE *out)
     (void)fprintf(out, "  %-*s %s\n", OPTION_WIDTH, left, o->help);
 }
 
+/* "[-d TIME]": the letter when there is one.  The caller frees. */
+static char *short_option(const struct arg_option *o)
+{
+    const char letter[] = {o->letter, '\0'};
+    return xasprintf("[%s%s%s%s]", o->letter ? "-" : "--", o->letter ? letter : o->name,
+                     o->value ? " " : "", o->value ? o->value : "");
+}
+
+/* Options first: behind "--" they would be none.  On further lines when they are many. */
+static void print_usage(const struct cmd *c, FILE *out)
+{
+    AUTOSTRLIST struct strlist words = {0};
+    for (const struct arg_option *o = c->options; o && o->name; o++)
+        strlist_add_taken(&words, short_option(o));
+    if (*c->usage)
+        strlist_add(&words, c->usage);
+    int indent = (int)strlen("usage: proctor ") + (int)strlen(c->name), column = indent;
+    (void)fprintf(out, "usage: proctor %s", c->name);
+    for (size_t i = 0; i < words.count; i++) {
+        int len = 1 + (int)strlen(words.items[i]);
+        if (column + len > LINE_WIDTH) {
+            (void)fprintf(out, "\n%*s", indent, "");
+            column = indent;
+        }
+        (void)fprintf(out, " %s", words.items[i]);
+        column += len;
+    }
+    (void)fputs("\n", out);
+}
+
 void help_command(const struct cmd *c, FILE *out)
 {
-    (void)fprintf(out, "usage: proctor %s%s%s\n\n%s\n", c->name, *c->usage ? " " : "", c->usage,
-                  c->help);
+    print_usage(c, out);
+    (void)fprintf(out, "\n%s\n", c->help);
     if (c->more)
         (void)fprintf(out, "\n%s\n", c->more);
     if (c->aliases[0]) {

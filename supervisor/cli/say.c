@@ -12,6 +12,7 @@
 #include "lib/base/str.h"
 #include "lib/wire/msg.h"
 #include "supervisor/cli/cmd.h"
+#include "supervisor/cli/connect.h"
 #include "supervisor/cli/text.h"
 
 __attribute__((format(printf, 2, 0))) static void say(const char *prefix, const char *fmt,
@@ -49,7 +50,7 @@ const char *say_reason(int r, const struct msg *answer)
     if (answer && answer->error_text && *answer->error_text)
         return answer->error_text;
     /* What client_call() gives up with. */
-    if (r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE)
+    if (connect_broke(r))
         return "the connection to the supervisor broke, and it did not come back";
     return err_str(r);
 }

@@ -130,6 +130,12 @@ static void names_the_nearest_candidate(void **state)
     assert_null(str_nearest("port", keys, 4));
     assert_null(str_nearest("something else", keys, 4));
     assert_null(str_nearest("kinds", keys, 0));
+    static const char *const numbers[] = {"0", "ls"};
+    assert_null(str_nearest("q", numbers, 2));
+    assert_null(str_nearest("l", numbers, 2));
+    assert_null(str_nearest("lx", numbers, 2));
+    assert_null(str_nearest("", numbers, 2));
+    assert_string_equal(str_nearest("lss", numbers, 2), "ls");
 }
 
 static void nothing_is_near_to_a_very_long_name(void **state)

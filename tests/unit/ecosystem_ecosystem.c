@@ -134,6 +134,39 @@ static void refuses_other_shapes(void **state)
                  "apps.json:2: app \"api\": key \"script\": missing; every app needs one");
 }
 
+static void finds_the_slip_behind_a_missing_key(void **state)
+{
+    expect_error("{\"apps\":[{\"name\":\"api\",\n\"scirpt\":\"a.js\"}]}", ERR_INVALID,
+                 "apps.json:1: app \"api\": key \"script\": missing; every app needs one; "
+                 "did you mean \"script\" for \"scirpt\" (line 2)?");
+    expect_error("{\n\"app\":[{\"script\":\"a.js\"}]}", ERR_INVALID,
+                 "apps.json:1: there is neither \"apps\" nor \"script\" in it; "
+                 "did you mean \"apps\" for \"app\" (line 2)?");
+    expect_error("{\"name\":\"api\",\n\"skript\":\"a.js\"}", ERR_INVALID,
+                 "apps.json:1: there is neither \"apps\" nor \"script\" in it; "
+                 "did you mean \"script\" for \"skript\" (line 2)?");
+    /* A key that means something is no slip. */
+    expect_error("[{\"cwd\":\"/\",\"env_script\":{}}]", ERR_INVALID,
+                 "apps.json:1: key \"script\": missing; every app needs one");
+}
+
+static void hands_out_the_warnings_of_a_file_that_cannot_be_used(void **state)
+{
+    char path[] = "/tmp/ecosystem-XXXXXX";
+    static const char text[] = "[{\"script\":\"a\",\"instnces\":1,\n\"env\":7}]";
+    AUTOCLOSE int fd = mkstemp(path);
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    struct config_error error;
+    struct ecosystem *eco = NULL;
+    AUTOSTRLIST struct strlist warnings = {0};
+    int r = ecosystem_load_file(path, &eco, &warnings, &error);
+    (void)unlink(path);
+    assert_int_equal(r, ERR_INVALID);
+    assert_null(eco);
+    assert_int_equal(warnings.count, 1);
+    assert_non_null(strstr(warnings.items[0], "unknown key \"instnces\""));
+}
+
 static void names_line_and_column_of_syntax_errors(void **state)
 {
     expect_error("", ERR_SYNTAX, "apps.json:1:1: the text ends too early");
@@ -347,13 +380,13 @@ static void reports_files_that_cannot_be_read(void **state)
     struct ecosystem *eco = NULL;
     struct config_error error;
     char space[CONFIG_ERROR_TEXT];
-    assert_int_equal(ecosystem_load_file("/nonexistent/a.json", &eco, &error), -2);
+    assert_int_equal(ecosystem_load_file("/nonexistent/a.json", &eco, NULL, &error), -2);
     assert_string_equal(config_error_format(&error, space),
                         "/nonexistent/a.json: cannot be read: No such file or directory");
-    assert_int_equal(ecosystem_load_file("a.config.js", &eco, &error), ERR_UNSUPPORTED);
+    assert_int_equal(ecosystem_load_file("a.config.js", &eco, NULL, &error), ERR_UNSUPPORTED);
     assert_string_equal(config_error_format(&error, space),
                         "a.config.js: only JSON files can be read; write the apps as JSON");
-    assert_int_equal(ecosystem_load_file("/dev/zero", &eco, &error), ERR_TOO_BIG);
+    assert_int_equal(ecosystem_load_file("/dev/zero", &eco, NULL, &error), ERR_TOO_BIG);
     assert_string_equal(config_error_format(&error, space), "/dev/zero: larger than 4 MiB");
 }
 
@@ -365,7 +398,7 @@ static void loads_a_file(void **state)
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
     struct config_error error;
     AUTOECO struct ecosystem *eco = NULL;
-    int r = ecosystem_load_file(path, &eco, &error);
+    int r = ecosystem_load_file(path, &eco, NULL, &error);
     (void)unlink(path);
     assert_int_equal(r, 0);
     assert_int_equal(eco->count, 1);
@@ -423,6 +456,8 @@ int main(void)
         cmocka_unit_test(knows_aliases_and_camel_case),
         cmocka_unit_test(prefers_the_key_to_its_alias_in_any_order),
         cmocka_unit_test(warns_of_unknown_keys_with_the_nearest),
+        cmocka_unit_test(finds_the_slip_behind_a_missing_key),
+        cmocka_unit_test(hands_out_the_warnings_of_a_file_that_cannot_be_used),
         cmocka_unit_test(warns_of_keys_that_are_not_supported),
         cmocka_unit_test(tells_that_interpreter_arguments_are_without_effect),
         cmocka_unit_test(limits_the_warnings_and_counts_the_rest),

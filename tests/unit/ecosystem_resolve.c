@@ -170,7 +170,7 @@ static void searches_the_path_of_the_app_first(void **state)
 static void finds_programs_in_path_when_there_is_no_such_file(void **state)
 {
     RESOLVES("tool", "bin/tool", "none", "script", "tool");
-    refuses("script", "there is no \"nothing\" in @/app and no such program in PATH (@/bin)",
+    refuses("script", "there is no \"nothing\" in @/app and no such program in PATH",
             PAIRS("script", "nothing"));
     refuses("script", "there is no file @/app/nothing.js", PAIRS("script", "./nothing.js"));
     refuses("script", "@/app/dir is a directory, not a file", PAIRS("script", "dir"));
@@ -178,9 +178,9 @@ static void finds_programs_in_path_when_there_is_no_such_file(void **state)
 
 static void says_where_an_interpreter_was_looked_for(void **state)
 {
-    refuses("interpreter", "x.rb needs \"ruby\", and there is no such program in PATH (@/bin)",
+    refuses("interpreter", "x.rb needs \"ruby\", and there is no such program in PATH",
             PAIRS("script", "x.rb"));
-    refuses("interpreter", "there is no program \"deno\" in PATH (@/bin)",
+    refuses("interpreter", "there is no program \"deno\" in PATH",
             PAIRS("script", "server.js", "interpreter", "deno"));
     refuses("interpreter", "there is no program @/app/deno that can be executed",
             PAIRS("script", "server.js", "interpreter", "./deno"));

@@ -20,6 +20,7 @@
 #include "lib/base/jscan.h"
 #include "lib/base/limits.h"
 #include "lib/base/path.h"
+#include "lib/base/std_fds.h"
 #include "lib/base/str.h"
 #include "lib/profile/profile.h"
 #include "lib/profile/table.h"
@@ -225,6 +226,7 @@ int main(int argc, char **argv)
 {
     struct options o = {.sort = PROFILE_BY_SELF};
     struct mapping m;
+    std_fds_occupy();
     (void)signal(SIGPIPE, SIG_IGN);
     int status = read_options(argc, argv, &o);
     if (status != EXIT_DONE)
