@@ -127,9 +127,7 @@ static void on_conn_closed(struct conn *conn, int reason)
     a->on_closed(a);
 }
 
-/* ---- messages
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static void break_off(struct agent *a, const char *why, const char *method)
 {

@@ -59,9 +59,7 @@ void capture_ack(struct conn *conn, const char *id)
     tell(conn, id, "ack", "probe.ack");
 }
 
-/* ---- beginning
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- beginning ------------------------------------------------------------------------------- */
 
 static struct capture *capture_new(struct capture_home *home, struct record *r)
 {
@@ -202,9 +200,7 @@ int capture_attach(struct capture *c, const char *request)
     return 0;
 }
 
-/* ---- while it runs
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- while it runs --------------------------------------------------------------------------- */
 
 void capture_on_progress(struct capture *c, const json_t *params)
 {
@@ -283,9 +279,7 @@ static void on_watchdog(uv_timer_t *timer)
     tell(c->home->conn, c->record.id, "cancel", "probe.cancel");
 }
 
-/* ---- the answer
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static void fail_agent_gone(struct capture *c)
 {
@@ -369,9 +363,7 @@ void capture_on_answer(struct capture *c, const struct msg *m)
     settle(c);
 }
 
-/* ---- the end
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* The record has ended: from here on it is not changed while the thread writes it. */
 static void settle(struct capture *c)

@@ -100,9 +100,7 @@ void captures_clear(struct captures *cs)
     spool_close(&cs->spool);
 }
 
-/* ---- answering
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- answering ------------------------------------------------------------------------------- */
 
 static void refuse(struct captures *cs, const char *request, int error, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -161,9 +159,7 @@ static void answer_stored(struct captures *cs, const char *request, const char *
         answer_ended(cs, request, &r);
 }
 
-/* ---- finding
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 static struct capture *find_live(struct captures *cs, const char *id)
 {
@@ -189,9 +185,7 @@ static struct capture *need_live(struct captures *cs, const struct msg *m)
     return NULL;
 }
 
-/* ---- capture.start
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- capture.start --------------------------------------------------------------------------- */
 
 static void attach(struct captures *cs, struct capture *c, const struct msg *m)
 {
@@ -303,9 +297,7 @@ void captures_get(struct captures *cs, const struct msg *m)
         refuse(cs, m->id, ERR_NOT_FOUND, "there is no capture %s", id);
 }
 
-/* ---- capture.list
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- capture.list ---------------------------------------------------------------------------- */
 
 /* One list at a time is read; it answers all who had asked for one when it began. */
 static void begin_list(struct captures *cs)

@@ -14,9 +14,7 @@
 #include "lib/base/mem.h"
 #include "lib/wire/method.h"
 
-/* ---- words
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static const char *const kind_names[] = {
 #define X(name, word, extension) [name] = word,
@@ -60,9 +58,7 @@ static int find_word(const char *word, const char *const *words, size_t count)
     return -1;
 }
 
-/* ---- fields
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 /* Who brings a field.  A record's file holds all of them. */
 enum { REQUEST = 1, PROGRESS = 2, ANSWER = 4, OURS = 8, ANY = 15 };
@@ -188,9 +184,7 @@ static const char *take_fields(struct record *r, const json_t *object, unsigned 
     return bad;
 }
 
-/* ---- out of JSON
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- out of JSON ----------------------------------------------------------------------------- */
 
 static int refuse(char reterr_text[static RECORD_TEXT], int r, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -336,9 +330,7 @@ int record_parse(const char *text, size_t len, struct record *ret_record,
     return 0;
 }
 
-/* ---- into JSON
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- into JSON ------------------------------------------------------------------------------- */
 
 static json_t *phases_to_json(const struct record *r)
 {

@@ -111,14 +111,14 @@ int record_from_request(const json_t *params, int64_t now_ms, struct record *ret
 int record_parse(const char *text, size_t len, struct record *ret_record,
                  char reterr_text[static RECORD_TEXT]);
 
-/* ---- into JSON: the caller owns what they return ---- */
+/* ---- into JSON: the caller owns what they return --------------------------------------------- */
 
 json_t *record_to_json(const struct record *r);
 
 /* The fields of probe.start. */
 json_t *record_to_request(const struct record *r);
 
-/* ---- what happens to it ---- */
+/* ---- what happens to it ---------------------------------------------------------------------- */
 
 /* Notes a phase; false when it is noted already, is no phase's name or one too many. */
 bool record_enter(struct record *r, const char *phase, int64_t at_ms);

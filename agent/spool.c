@@ -42,9 +42,7 @@ static void remove_file(const struct spool *s, const char *id, const char *exten
         log_warn(-errno, "cannot remove %s, ignoring", path);
 }
 
-/* ---- the folder
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the folder ------------------------------------------------------------------------------ */
 
 static int check_folder(int fd)
 {
@@ -105,9 +103,7 @@ void spool_close(struct spool *s)
     *s = (struct spool){.lock_fd = -1};
 }
 
-/* ---- the index
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- the index ------------------------------------------------------------------------------- */
 
 static struct spool_entry *find(const struct spool *s, const char *id)
 {
@@ -146,9 +142,7 @@ static void index_add(struct spool *s, const struct record *r)
     set_entry(e, r);
 }
 
-/* ---- records
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 static int record_text(const struct record *r, struct buf *out)
 {
@@ -504,9 +498,7 @@ int spool_scan(struct spool *s, int64_t now_ms, spool_found_cb found, void *arg)
     return r < 0 ? r : each_file(&scan, sweep);
 }
 
-/* ---- retention
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- retention ------------------------------------------------------------------------------- */
 
 static void forget_records(struct spool *s, int64_t now_ms)
 {

@@ -59,7 +59,7 @@ static inline void auto_ecosystem_(struct ecosystem **eco)
 }
 #define AUTOECO __attribute__((cleanup(auto_ecosystem_)))
 
-/* ---- for the readers of this folder ---- */
+/* ---- for the readers of this folder ---------------------------------------------------------- */
 
 struct ecosystem *ecosystem_new(const char *file_name);
 

@@ -240,7 +240,7 @@ static int set_profiling(const struct option *o, enum profiling *field, const st
     return 0;
 }
 
-/* ---- environments ---- */
+/* ---- environments ---------------------------------------------------------------------------- */
 
 static int env_error(const char *key, const struct node *v, struct config_error *reterr,
                      const char *problem)
@@ -340,7 +340,7 @@ int option_set(const struct option *o, struct app_spec *spec, const struct node 
     return ERR_INVALID;
 }
 
-/* ---- single options from text ---- */
+/* ---- single options from text ---------------------------------------------------------------- */
 
 static int set_variable(struct strlist *env, const char *text, struct config_error *reterr)
 {

@@ -112,8 +112,8 @@ static int find_script(const struct resolver *rs, char **ret_path)
     if (r != -ENOENT)
         return refuse(rs, "script", "cannot use %s: %s", path, err_str(r));
     if (searchable)
-        return refuse(rs, "script", "there is no \"%s\" in %s and no such program in PATH",
-                      script, rs->spec->cwd);
+        return refuse(rs, "script", "there is no \"%s\" in %s and no such program in PATH", script,
+                      rs->spec->cwd);
     return refuse(rs, "script", "there is no file %s", path);
 }
 

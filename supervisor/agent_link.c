@@ -24,11 +24,11 @@
 enum {
     BACKOFF_MIN_MS = 20,
     BACKOFF_MAX_MS = 5000,
-    STABLE_MS = 10000,      /* an agent that lived this long starts the back-off anew */
-    PATIENCE_MS = 15000,    /* a request is refused when there has been no agent for so long */
+    STABLE_MS = 10000,   /* an agent that lived this long starts the back-off anew */
+    PATIENCE_MS = 15000, /* a request is refused when there has been no agent for so long */
     RELAYS_MAX = 1000,
     END_MS = 3000,
-    ANSWER_MS = 15000,      /* for hello, for short requests, and for the first sign of a capture */
+    ANSWER_MS = 15000, /* for hello, for short requests, and for the first sign of a capture */
     WATCH_MS = 1000,
 };
 
@@ -39,7 +39,8 @@ struct relay {
     char id[UUID_TEXT]; /* ours, towards the agent */
     char *method;
     json_t *params;
-    int64_t due_ms; /* an answer or progress is due by then; 0: not waiting, or the agent has shown that it works on it */
+    int64_t
+        due_ms; /* an answer or progress is due by then; 0: not waiting, or the agent has shown that it works on it */
 };
 
 /* The steps, in the order in which they run. */
@@ -66,7 +67,7 @@ void agent_link_init(struct agent_link *a, struct supervisor *sup)
     (void)uv_timer_start(&a->watchdog, on_watch, WATCH_MS, WATCH_MS);
 }
 
-/* ---- starting and restarting --------------------------------------------------------------------------------------- */
+/* ---- starting and restarting ----------------------------------------------------------------- */
 
 void agent_link_start(struct agent_link *a)
 {
@@ -88,8 +89,13 @@ static int spawn_agent(struct agent_link *a)
     char *argv[] = {(char *)"proctor-agent", (char *)"--home", a->sup->home, NULL};
     AUTOSTRLIST struct strlist env = {0};
     supervisor_child_environment(&env);
-    const struct spawn s = {.file = file, .argv = argv, .envp = env.items, .cwd = "/",
-                            .fds = {-1, -1, STDERR_FILENO, pair[1]}, .fd_count = 4, .new_session = true};
+    const struct spawn s = {.file = file,
+                            .argv = argv,
+                            .envp = env.items,
+                            .cwd = "/",
+                            .fds = {-1, -1, STDERR_FILENO, pair[1]},
+                            .fd_count = 4,
+                            .new_session = true};
     enum spawn_step step;
     int r = spawn_start(&s, &pid, &pidfd, &step);
     (void)close(pair[1]);
@@ -121,8 +127,8 @@ static void on_exited(void *arg, struct exit_status status)
     struct agent_link *a = arg;
     a->process = NULL;
     if (!a->ending)
-        log_warn(0, "agent: ended with %s %d, starting another", status.by_signal ? "signal" : "code",
-                 status.code);
+        log_warn(0, "agent: ended with %s %d, starting another",
+                 status.by_signal ? "signal" : "code", status.code);
     if (a->conn_open)
         conn_close(&a->conn);
     else
@@ -155,7 +161,8 @@ static void relay_free(struct relay *relay)
 static void fail_relays(struct agent_link *a)
 {
     struct relay *relay;
-    LIST_EACH(relay, &a->relays) {
+    LIST_EACH(relay, &a->relays)
+    {
         if (relay->peer)
             peer_error(relay->peer, relay->peer_id, ERR_AGENT_GONE,
                        "the agent does not start; see proctor.log");
@@ -183,8 +190,8 @@ static bool is_overdue(const struct agent_link *a)
     if (!a->greeted)
         return now - a->started_ms > ANSWER_MS;
     LIST_EACH(relay, &a->relays)
-        if (relay->due_ms && now > relay->due_ms)
-            return true;
+    if (relay->due_ms && now > relay->due_ms)
+        return true;
     return false;
 }
 
@@ -221,7 +228,7 @@ pid_t agent_link_pid(const struct agent_link *a)
     return a->process ? a->process->pid : 0;
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static void send_relay(struct agent_link *a, struct relay *relay)
 {
@@ -241,7 +248,7 @@ static void on_hello(struct agent_link *a, const struct msg *m)
     a->greeted = true;
     a->down_since_ms = 0;
     LIST_EACH(relay, &a->relays)
-        send_relay(a, relay);
+    send_relay(a, relay);
 }
 
 static void on_request(struct agent_link *a, struct msg *m)
@@ -269,8 +276,8 @@ static struct relay *find_relay(struct agent_link *a, const char *id)
 {
     struct relay *relay;
     LIST_EACH(relay, &a->relays)
-        if (str_eq(relay->id, id))
-            return relay;
+    if (str_eq(relay->id, id))
+        return relay;
     return NULL;
 }
 
@@ -319,8 +326,8 @@ static void on_msg(struct conn *c, struct msg *m)
         on_request(a, m);
 }
 
-void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_id, const char *method,
-                      json_t *params)
+void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_id,
+                      const char *method, json_t *params)
 {
     if (list_count(&a->relays) >= RELAYS_MAX) {
         peer_error(peer, peer_id, ERR_BUSY, "too many requests about captures wait for an answer");
@@ -341,8 +348,8 @@ void agent_link_forget_peer(struct agent_link *a, struct peer *peer)
 {
     struct relay *relay;
     LIST_EACH(relay, &a->relays)
-        if (relay->peer == peer)
-            relay->peer = NULL;
+    if (relay->peer == peer)
+        relay->peer = NULL;
 }
 
 void agent_link_progress(struct agent_link *a, const char *id, json_t *params)

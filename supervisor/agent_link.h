@@ -19,10 +19,10 @@ struct agent_link {
     struct supervisor *sup;
     struct conn conn;
     bool conn_open;
-    bool greeted;              /* hello was exchanged: messages may be sent */
+    bool greeted; /* hello was exchanged: messages may be sent */
     struct process *process;
-    uv_timer_t timer;          /* restart back-off, and how long requests wait for an agent */
-    uv_timer_t watchdog;       /* an agent that lives but does not answer is replaced */
+    uv_timer_t timer;    /* restart back-off, and how long requests wait for an agent */
+    uv_timer_t watchdog; /* an agent that lives but does not answer is replaced */
     int64_t started_ms;
     int64_t down_since_ms;
     unsigned backoff_ms;
@@ -39,8 +39,8 @@ bool agent_link_gone(const struct agent_link *a);
 pid_t agent_link_pid(const struct agent_link *a);
 
 /* Hands a request of `peer` on; the answer goes back under the peer's own id. */
-void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_id, const char *method,
-                      json_t *params);
+void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_id,
+                      const char *method, json_t *params);
 /* The peer is gone: answers for it are dropped. */
 void agent_link_forget_peer(struct agent_link *a, struct peer *peer);
 

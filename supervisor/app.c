@@ -43,8 +43,8 @@ struct instance *app_instance(struct app *app, unsigned number)
 {
     struct instance *in;
     LIST_EACH(in, &app->instances)
-        if (in->number == number)
-            return in;
+    if (in->number == number)
+        return in;
     return NULL;
 }
 
@@ -59,7 +59,8 @@ void app_scale(struct app *app)
         else
             in->delete_when_stopped = false;
     }
-    LIST_EACH(in, &app->instances) {
+    LIST_EACH(in, &app->instances)
+    {
         if (in->number < count)
             continue;
         in->delete_when_stopped = true;

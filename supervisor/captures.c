@@ -25,18 +25,18 @@
 #include "supervisor/supervisor.h"
 
 enum {
-    LET_GO_MS = 2000,        /* an exiting app is held no longer than this */
-    PROBE_GRACE_MS = 25000,  /* past its duration, a probe that has not ended by itself is killed */
+    LET_GO_MS = 2000,       /* an exiting app is held no longer than this */
+    PROBE_GRACE_MS = 25000, /* past its duration, a probe that has not ended by itself is killed */
     CLOSER_MS = 5000,
     CANCEL_MS = 6000,
-    KEPT_MAX = 256,          /* answers that no agent acknowledged; the oldest are dropped */
+    KEPT_MAX = 256, /* answers that no agent acknowledged; the oldest are dropped */
 };
 
 struct capture {
     struct list link;
     struct captures *owner;
     char id[UUID_TEXT];
-    char *request_id;          /* the agent's: where progress and answer go */
+    char *request_id; /* the agent's: where progress and answer go */
     json_t *params;
     struct instance *instance; /* NULL when the instance was freed */
     pid_t pid;
@@ -45,11 +45,11 @@ struct capture {
     char phase[16];
     bool stop_wanted;
     bool cancel_wanted;
-    bool holds;                /* the instance's stop waits for us */
-    bool closing_only;         /* the present probe only closes a port that another one left */
-    json_t *answer;            /* set at the end; kept until acknowledged */
+    bool holds;        /* the instance's stop waits for us */
+    bool closing_only; /* the present probe only closes a port that another one left */
+    json_t *answer;    /* set at the end; kept until acknowledged */
     bool ended;
-    int error;                 /* the answer is this error when it is negative */
+    int error; /* the answer is this error when it is negative */
     char *error_text;
 };
 
@@ -64,7 +64,7 @@ static void on_checked(void *arg, bool left_open);
 static void release(struct capture *c);
 static void send_answer(struct capture *c);
 
-/* ---- the list ------------------------------------------------------------------------------------------------------ */
+/* ---- the list -------------------------------------------------------------------------------- */
 
 void captures_init(struct captures *cs, struct supervisor *sup)
 {
@@ -88,15 +88,15 @@ void captures_clear(struct captures *cs)
 {
     struct capture *c;
     LIST_EACH(c, &cs->all)
-        capture_free(c);
+    capture_free(c);
 }
 
 bool captures_running(const struct captures *cs)
 {
     struct capture *c;
     LIST_EACH(c, &cs->all)
-        if (!c->ended)
-            return true;
+    if (!c->ended)
+        return true;
     return false;
 }
 
@@ -104,8 +104,8 @@ static struct capture *find(const struct captures *cs, const char *id)
 {
     struct capture *c;
     LIST_EACH(c, &cs->all)
-        if (str_eq(c->id, id))
-            return c;
+    if (str_eq(c->id, id))
+        return c;
     return NULL;
 }
 
@@ -114,38 +114,41 @@ static void drop_oldest_ended(struct captures *cs)
     struct capture *c;
     size_t count = list_count(&cs->all);
     LIST_EACH(c, &cs->all)
-        if (count > KEPT_MAX && c->ended) {
-            capture_free(c);
-            count--;
-        }
+    if (count > KEPT_MAX && c->ended) {
+        capture_free(c);
+        count--;
+    }
 }
 
 void captures_forget_instance(struct captures *cs, struct instance *in)
 {
     struct capture *c;
     LIST_EACH(c, &cs->all)
-        if (c->instance == in)
-            c->instance = NULL;
+    if (c->instance == in)
+        c->instance = NULL;
 }
 
-/* ---- may it be ----------------------------------------------------------------------------------------------------- */
+/* ---- may it be ------------------------------------------------------------------------------- */
 
 static int check_stderr(const struct capture *c, const struct instance *in, char *text, size_t size)
 {
     pid_t worker;
     if (!inspector_reads_stderr_of(&in->inspector, c->pid)) {
-        (void)snprintf(text, size,
-                       "process %d of %s does not write its stderr to us, where its inspector would tell its "
-                       "address; no signal was sent",
-                       (int)c->pid, instance_name(in));
+        (void)snprintf(
+            text, size,
+            "process %d of %s does not write its stderr to us, where its inspector would tell its "
+            "address; no signal was sent",
+            (int)c->pid, instance_name(in));
         return ERR_UNSUPPORTED;
     }
     worker = inspector_silent_worker(&in->inspector, c->pid);
     if (worker > 0) {
-        (void)snprintf(text, size,
-                       "%s has a cluster worker (process %d) whose stderr does not come to us (\"silent\"): Node "
-                       "would open its inspector too, and we could not close it; no signal was sent",
-                       instance_name(in), (int)worker);
+        (void)snprintf(
+            text, size,
+            "%s has a cluster worker (process %d) whose stderr does not come to us (\"silent\"): "
+            "Node "
+            "would open its inspector too, and we could not close it; no signal was sent",
+            instance_name(in), (int)worker);
         return ERR_UNSUPPORTED;
     }
     return 0;
@@ -159,10 +162,11 @@ static int choose_pid(struct capture *c, struct instance *in, char *text, size_t
     if (c->pid == own)
         return check_stderr(c, in, text, size);
     if (!procfs_descends(c->pid, own))
-        (void)snprintf(text, size, "process %d is not a child of %s", (int)c->pid, instance_name(in));
-    else if (!procfs_same_program(c->pid, own))
-        (void)snprintf(text, size, "process %d does not run the same Node.js program as %s", (int)c->pid,
+        (void)snprintf(text, size, "process %d is not a child of %s", (int)c->pid,
                        instance_name(in));
+    else if (!procfs_same_program(c->pid, own))
+        (void)snprintf(text, size, "process %d does not run the same Node.js program as %s",
+                       (int)c->pid, instance_name(in));
     else
         return check_stderr(c, in, text, size);
     return ERR_NOT_FOUND;
@@ -188,19 +192,22 @@ static int check_instance(struct capture *c, struct instance *in, char *text, si
     const char *refusal = node_flags_refusal(&in->runtime, spec, &env, &error);
     if (!refusal && in->flags == FLAGS_USERS && !in->user_opens) {
         error = ERR_UNSUPPORTED;
-        refusal = "its own options name an inspector port (--inspect-port, --debug-port), so a signal would open that one, "
+        refusal = "its own options name an inspector port (--inspect-port, --debug-port), so a "
+                  "signal would open that one, "
                   "perhaps for everybody; take them out and reload the app";
     }
     if (!refusal && in->flags == FLAGS_NONE) {
         error = ERR_UNSUPPORTED;
-        refusal = "the process was started without the options that make profiling safe; reload the app";
+        refusal =
+            "the process was started without the options that make profiling safe; reload the app";
     }
     if (refusal) {
         (void)snprintf(text, size, "%s: %s", instance_name(in), refusal);
         return error;
     }
     if (in->capture) {
-        (void)snprintf(text, size, "%s is being captured already (%s)", instance_name(in), in->capture->id);
+        (void)snprintf(text, size, "%s is being captured already (%s)", instance_name(in),
+                       in->capture->id);
         return ERR_BUSY;
     }
     return choose_pid(c, in, text, size);
@@ -214,7 +221,8 @@ static int resolve(struct capture *c, char *reterr_text, size_t size)
     struct app *app = supervisor_app(sup, name);
     struct instance *in = app ? app_instance(app, number) : NULL;
     if (!in) {
-        (void)snprintf(reterr_text, size, app ? "%s has no instance %u" : "there is no app %s", name, number);
+        (void)snprintf(reterr_text, size, app ? "%s has no instance %u" : "there is no app %s",
+                       name, number);
         return ERR_NOT_FOUND;
     }
     int r = check_instance(c, in, reterr_text, size);
@@ -223,7 +231,7 @@ static int resolve(struct capture *c, char *reterr_text, size_t size)
     return r;
 }
 
-/* ---- starting ------------------------------------------------------------------------------------------------------ */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 static void progress(struct capture *c, const char *phase)
 {
@@ -348,7 +356,8 @@ static void start_probe(struct capture *c, bool closing_only)
     inspector_client(&c->instance->inspector);
     /* A result that is there already must not be touched by a probe that only closes. */
     int out_fd = closing_only ? -1 : c->out_fd;
-    int r = probe_start(c->owner->sup, c->pid, begin, out_fd, on_phase, on_probe_done, c, &c->probe);
+    int r =
+        probe_start(c->owner->sup, c->pid, begin, out_fd, on_phase, on_probe_done, c, &c->probe);
     if (r < 0) {
         end_with(c, "failed", r, "the probe could not be started");
         inspector_check(&c->instance->inspector, on_checked, c);
@@ -369,7 +378,7 @@ static void on_phase(void *arg, const char *phase)
         progress(c, phase);
 }
 
-/* ---- ending -------------------------------------------------------------------------------------------------------- */
+/* ---- ending ---------------------------------------------------------------------------------- */
 
 /* Nobody is left to close the port that this capture has opened. */
 static bool needs_closer(const struct capture *c)
@@ -468,7 +477,7 @@ static void send_answer(struct capture *c)
     supervisor_capture_ended(c->owner->sup);
 }
 
-/* ---- orders -------------------------------------------------------------------------------------------------------- */
+/* ---- orders ---------------------------------------------------------------------------------- */
 
 int captures_stop(struct captures *cs, const char *id)
 {
@@ -512,7 +521,7 @@ int captures_ack(struct captures *cs, const char *id)
     return 0;
 }
 
-/* ---- what the app does --------------------------------------------------------------------------------------------- */
+/* ---- what the app does ----------------------------------------------------------------------- */
 
 static void let_go(struct capture *c, const char *reason)
 {

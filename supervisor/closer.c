@@ -15,7 +15,8 @@ static void on_done(void *arg, const json_t *end)
     log_debug("closer: %s", end ? json_get_string(end, "state", "?") : "the probe was killed");
 }
 
-void closer_start(struct supervisor *sup, pid_t pid, unsigned port, const char *path, int node_major)
+void closer_start(struct supervisor *sup, pid_t pid, unsigned port, const char *path,
+                  int node_major)
 {
     struct probe *probe;
     AUTOJSON json_t *begin = json_object();

@@ -7,4 +7,5 @@ struct supervisor;
 
 /* Closes the inspector of `pid` on its port; frees itself.  A failure is only logged: whoever needs to know looks at the
  * port. */
-void closer_start(struct supervisor *sup, pid_t pid, unsigned port, const char *path, int node_major);
+void closer_start(struct supervisor *sup, pid_t pid, unsigned port, const char *path,
+                  int node_major);

@@ -25,7 +25,7 @@
 
 typedef void (*command_fn)(struct peer *peer, const char *id, json_t *params);
 
-/* ---- ping, list, kill ---------------------------------------------------------------------------------------------- */
+/* ---- ping, list, kill ------------------------------------------------------------------------ */
 
 static void run_ping(struct peer *peer, const char *id, json_t *params)
 {
@@ -67,7 +67,7 @@ static void run_kill(struct peer *peer, const char *id, json_t *params)
     supervisor_end(peer->sup, true, peer, id);
 }
 
-/* ---- start, stop, restart, delete ---------------------------------------------------------------------------------- */
+/* ---- start, stop, restart, delete ------------------------------------------------------------ */
 
 /* What to do with each target; `done` words go into the answer. */
 struct change {
@@ -120,7 +120,8 @@ static void apply_change(struct instance *in, const struct change *change)
         supervisor_instance_changed(in);
 }
 
-static void change_targets(struct peer *peer, const char *id, json_t *params, const struct change *change)
+static void change_targets(struct peer *peer, const char *id, json_t *params,
+                           const struct change *change)
 {
     AUTOSTRLIST struct strlist names = {0};
     AUTOTARGETS struct targets targets = {0};
@@ -172,7 +173,7 @@ static void run_delete(struct peer *peer, const char *id, json_t *params)
     change_targets(peer, id, params, &change);
 }
 
-/* ---- apply --------------------------------------------------------------------------------------------------------- */
+/* ---- apply ----------------------------------------------------------------------------------- */
 
 struct specs {
     struct app_spec *items;
@@ -202,21 +203,22 @@ static int read_specs(const json_t *array, struct specs *specs, char *text, size
     return 0;
 }
 
-static int count_instances(struct supervisor *sup, const struct specs *specs, char *text, size_t size)
+static int count_instances(struct supervisor *sup, const struct specs *specs, char *text,
+                           size_t size)
 {
     size_t total = supervisor_instance_count(sup);
     for (size_t i = 0; i < specs->count; i++)
         total += (size_t)specs->items[i].instances;
     if (total <= LIMIT_INSTANCES)
         return 0;
-    (void)snprintf(text, size, "this would make %zu instances, more than the %u a host may have", total,
-                   LIMIT_INSTANCES);
+    (void)snprintf(text, size, "this would make %zu instances, more than the %u a host may have",
+                   total, LIMIT_INSTANCES);
     return ERR_TOO_BIG;
 }
 
 /* Declares one app; returns whether its running instances must be restarted. */
-static bool declare(struct supervisor *sup, struct app_spec *spec, const json_t *env, bool update_env,
-                    struct app **ret_app)
+static bool declare(struct supervisor *sup, struct app_spec *spec, const json_t *env,
+                    bool update_env, struct app **ret_app)
 {
     AUTOSTRLIST struct strlist shell_env = {0};
     json_to_env(env, &shell_env);
@@ -235,7 +237,8 @@ static bool declare(struct supervisor *sup, struct app_spec *spec, const json_t 
 static void apply_app(struct operation *op, struct app *app, bool changed)
 {
     struct instance *in;
-    LIST_EACH(in, &app->instances) {
+    LIST_EACH(in, &app->instances)
+    {
         if (in->delete_when_stopped && in->number >= (unsigned)app->spec.instances) {
             operation_add(op, in, "deleted");
             continue;
@@ -275,15 +278,15 @@ static void run_apply(struct peer *peer, const char *id, json_t *params)
     operation_go(op);
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct command {
     const char *method;
     command_fn run;
 } commands[] = {
-    {"ping", run_ping},           {"app.apply", run_apply},     {"app.start", run_start},
-    {"app.stop", run_stop},       {"app.restart", run_restart}, {"app.reload", run_restart},
-    {"app.delete", run_delete},   {"app.list", run_list},       {"daemon.kill", run_kill},
+    {"ping", run_ping},         {"app.apply", run_apply},     {"app.start", run_start},
+    {"app.stop", run_stop},     {"app.restart", run_restart}, {"app.reload", run_restart},
+    {"app.delete", run_delete}, {"app.list", run_list},       {"daemon.kill", run_kill},
 };
 
 bool command_run(struct peer *peer, const char *id, const char *method, json_t *params)

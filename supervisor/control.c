@@ -32,7 +32,7 @@ static void control_rest(struct control *c);
 static void on_msg(struct conn *c, struct msg *m);
 static void on_peer_closed(struct conn *c, int reason);
 
-/* ---- listening ----------------------------------------------------------------------------------------------------- */
+/* ---- listening ------------------------------------------------------------------------------- */
 
 static int listen_on(const char *path)
 {
@@ -84,7 +84,7 @@ void control_close(struct control *c)
     free(c->path);
     c->path = NULL;
     LIST_EACH(p, &c->peers)
-        conn_close_after_flush(&p->conn);
+    conn_close_after_flush(&p->conn);
     (void)uv_timer_start(&c->timer, on_flush_over, FLUSH_MS, 0);
     control_rest(c);
 }
@@ -94,7 +94,7 @@ static void on_flush_over(uv_timer_t *timer)
     struct control *c = timer->data;
     struct peer *p;
     LIST_EACH(p, &c->peers)
-        conn_close(&p->conn);
+    conn_close(&p->conn);
 }
 
 /* The timer is the last handle: it goes with the last connection. */
@@ -181,7 +181,7 @@ static void on_peer_closed(struct conn *c, int reason)
     supervisor_peer_gone(sup);
 }
 
-/* ---- dispatch ------------------------------------------------------------------------------------------------------ */
+/* ---- dispatch -------------------------------------------------------------------------------- */
 
 static void hello(struct peer *p, const char *id, json_t *params)
 {
@@ -189,7 +189,8 @@ static void hello(struct peer *p, const char *id, json_t *params)
     int64_t version = json_get_int(params, "version", 0);
     if (version != WIRE_VERSION) {
         char text[120];
-        (void)snprintf(text, sizeof text, "this supervisor speaks protocol %d, the command protocol %lld",
+        (void)snprintf(text, sizeof text,
+                       "this supervisor speaks protocol %d, the command protocol %lld",
                        WIRE_VERSION, (long long)version);
         peer_error(p, id, ERR_UNSUPPORTED, text);
         conn_close_after_flush(&p->conn);
@@ -239,7 +240,7 @@ static void on_msg(struct conn *c, struct msg *m)
         handle(p, m);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 void peer_result(struct peer *p, const char *id, json_t *result, int fd)
 {

@@ -22,7 +22,8 @@ struct peer {
 struct control {
     struct supervisor *sup;
     uv_poll_t poll;
-    uv_timer_t timer; /* to accept again after a lack of descriptors; to end connections that do not take their answers */
+    uv_timer_t
+        timer; /* to accept again after a lack of descriptors; to end connections that do not take their answers */
     int fd;
     char *path;
     bool open;

@@ -31,7 +31,8 @@ enum {
     LINGER_MS = 1000,
     CLOSE_AGAIN_POLLS = 10, /* of LEFT_OPEN, between two tries to close a port */
     CHECK_POLL_MS = 40,
-    PORTS_EVERY_MS = 50, /* reading who listens where is dear, and an app can print lines at any rate */
+    PORTS_EVERY_MS =
+        50, /* reading who listens where is dear, and an app can print lines at any rate */
     GUESSES_MAX = 3,
 };
 
@@ -56,10 +57,11 @@ static int64_t loop_ms(const struct inspector *i)
     return (int64_t)uv_now(i->timer.loop);
 }
 
-static void set_state(struct inspector *i, enum inspector_state state, int64_t wait_ms, unsigned every_ms)
+static void set_state(struct inspector *i, enum inspector_state state, int64_t wait_ms,
+                      unsigned every_ms)
 {
-    static const char *const names[] = {"closed",   "gate",      "signalled", "open",
-                                        "checking", "left open", "reopens",   "silent",    "lingering"};
+    static const char *const names[] = {"closed",    "gate",    "signalled", "open",     "checking",
+                                        "left open", "reopens", "silent",    "lingering"};
     log_debug("%s: inspector: %s -> %s", instance_name(i->instance), names[i->state], names[state]);
     i->state = state;
     i->deadline_ms = loop_ms(i) + wait_ms;
@@ -101,7 +103,8 @@ void inspector_process_started(struct inspector *i, bool user_opens)
     i->keep_open = false;
     i->child_count = 0;
     if (user_opens && logstream_watch(&i->instance->err, true) < 0)
-        log_warn(0, "%s: the lines of its own inspector cannot be taken out of its stderr", instance_name(i->instance));
+        log_warn(0, "%s: the lines of its own inspector cannot be taken out of its stderr",
+                 instance_name(i->instance));
 }
 
 void inspector_process_gone(struct inspector *i)
@@ -129,7 +132,7 @@ void inspector_process_gone(struct inspector *i)
     }
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg)
 {
@@ -138,7 +141,8 @@ void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, vo
     i->arg = arg;
     if (under_way && i->pid == pid) /* "profiling": "always" has begun it */
         return;
-    bool same_port = i->state == INSPECTOR_LEFT_OPEN && i->pid == pid && procfs_listens(pid, i->port) == 1;
+    bool same_port =
+        i->state == INSPECTOR_LEFT_OPEN && i->pid == pid && procfs_listens(pid, i->port) == 1;
     i->pid = pid;
     i->clients = 0;
     i->reopens = false;
@@ -167,7 +171,7 @@ bool inspector_abort(struct inspector *i, const void *arg)
     return true;
 }
 
-/* ---- whose stderr -------------------------------------------------------------------------------------------------- */
+/* ---- whose stderr ---------------------------------------------------------------------------- */
 
 bool inspector_reads_stderr_of(const struct inspector *i, pid_t pid)
 {
@@ -207,7 +211,7 @@ pid_t inspector_silent_worker(const struct inspector *i, pid_t primary)
     return procfs_find(is_silent_worker, &search);
 }
 
-/* ---- always -------------------------------------------------------------------------------------------------------- */
+/* ---- always ---------------------------------------------------------------------------------- */
 
 static void on_always_opened(void *arg, int r, const char *text)
 {
@@ -223,7 +227,7 @@ void inspector_open_always(struct inspector *i)
         inspector_open(i, instance_pid(i->instance), on_always_opened, i);
 }
 
-/* ---- the gates ----------------------------------------------------------------------------------------------------- */
+/* ---- the gates ------------------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -276,12 +280,14 @@ static void gate(struct inspector *i)
     }
     if (i->silent_pid == i->pid) {
         opened(i, ERR_NO_LISTEN,
-               "this process did not open its inspector on SIGUSR1 before, and is not signalled again");
+               "this process did not open its inspector on SIGUSR1 before, and is not signalled "
+               "again");
         return;
     }
     if (in->user_opens && i->pid == instance_pid(in)) {
         if (overdue)
-            opened(i, ERR_NOT_READY, "the inspector of the app's own --inspect option did not open");
+            opened(i, ERR_NOT_READY,
+                   "the inspector of the app's own --inspect option did not open");
         return;
     }
     bool old_enough = instance_uptime_ms(in) >= UPTIME_MIN_MS;
@@ -292,7 +298,8 @@ static void gate(struct inspector *i)
         send_signal(i);
     else if (overdue && !catches)
         opened(i, ERR_NO_SIGNAL,
-               "the process has no handler for SIGUSR1, which would end it (a wrapper, --disable-sigusr1, or "
+               "the process has no handler for SIGUSR1, which would end it (a wrapper, "
+               "--disable-sigusr1, or "
                "no Node.js); no signal was sent");
     else if (overdue)
         opened(i, ERR_NOT_READY, "the process has only just started; try again in a moment");
@@ -346,7 +353,8 @@ static void line_overdue(struct inspector *i)
     i->silent_pid = i->pid;
     i->ours = false;
     opened(i, ERR_NO_LISTEN,
-           "the process did not open its inspector on SIGUSR1 (it may handle that signal itself, or run under "
+           "the process did not open its inspector on SIGUSR1 (it may handle that signal itself, "
+           "or run under "
            "the permission model); it is not signalled again");
 }
 
@@ -368,7 +376,7 @@ static void opened(struct inspector *i, int r, const char *text)
         done(i->arg, r, text);
 }
 
-/* ---- lines on stderr ----------------------------------------------------------------------------------------------- */
+/* ---- lines on stderr ------------------------------------------------------------------------- */
 
 static bool is_old_port(const struct inspector *i, unsigned port)
 {
@@ -403,7 +411,8 @@ static enum stderr_answer confirm_line(void *arg, unsigned port, const char *pat
     if (listener_of(i, port) > 0)
         return STDERR_YES;
     /* The port of an inspector that opens again may be closed within the same turn of the process's loop. */
-    bool guess = i->state == INSPECTOR_REOPENS && !is_old_port(i, port) && i->guesses++ < GUESSES_MAX;
+    bool guess =
+        i->state == INSPECTOR_REOPENS && !is_old_port(i, port) && i->guesses++ < GUESSES_MAX;
     return guess ? STDERR_YES : STDERR_NO;
 }
 
@@ -432,7 +441,8 @@ static void see_child(struct inspector *i, unsigned port, const char *path)
 static void see_target(struct inspector *i, unsigned port, const char *path)
 {
     bool never_asked = i->signalled_pid != i->pid;
-    if (never_asked || i->state == INSPECTOR_OPEN || i->state == INSPECTOR_CHECKING || i->state == INSPECTOR_CLOSED)
+    if (never_asked || i->state == INSPECTOR_OPEN || i->state == INSPECTOR_CHECKING ||
+        i->state == INSPECTOR_CLOSED)
         return;
     i->port = port;
     i->ours = true;
@@ -499,7 +509,7 @@ bool inspector_has_strangers(const struct inspector *i)
     return i->instance->err.lines.attached > i->clients;
 }
 
-/* ---- closing ------------------------------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 void inspector_check(struct inspector *i, inspector_checked_cb done, void *arg)
 {
@@ -575,7 +585,8 @@ static void close_again(struct inspector *i, pid_t pid, unsigned port, const cha
 /* Whatever kept it open may be over by now.  Node 8 and 9 close in their own time. */
 static void mend_left_open(struct inspector *i)
 {
-    if (++i->polls % CLOSE_AGAIN_POLLS != 0 || i->instance->runtime.major < 10 || inspector_has_strangers(i))
+    if (++i->polls % CLOSE_AGAIN_POLLS != 0 || i->instance->runtime.major < 10 ||
+        inspector_has_strangers(i))
         return;
     if (i->ours && procfs_listens(i->pid, i->port) == 1)
         close_again(i, i->pid, i->port, i->path);

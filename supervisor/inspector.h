@@ -21,7 +21,7 @@ enum inspector_state {
     INSPECTOR_OPEN,
     INSPECTOR_CHECKING,  /* waiting for the port to close */
     INSPECTOR_LEFT_OPEN, /* it did not; looked at again from time to time */
-    INSPECTOR_REOPENS,   /* closed; opens once more when the blocked event loop turns, and a timer closes it then */
+    INSPECTOR_REOPENS, /* closed; opens once more when the blocked event loop turns, and a timer closes it then */
     INSPECTOR_SILENT,    /* did not open when asked; it still may, and is closed then */
     INSPECTOR_LINGERING, /* closed; late lines may still come */
 };
@@ -48,24 +48,26 @@ struct inspector {
     pid_t pid;           /* the target: the instance's process or a child of it */
     unsigned port;
     char path[INSPECTOR_PATH_MAX];
-    bool ours;           /* we opened it and must close it */
-    unsigned clients;    /* connections that we made since it opened */
-    pid_t silent_pid;    /* did not answer SIGUSR1: is never signalled again */
+    bool ours;        /* we opened it and must close it */
+    unsigned clients; /* connections that we made since it opened */
+    pid_t silent_pid; /* did not answer SIGUSR1: is never signalled again */
     struct inspector_child children[INSPECTOR_CHILDREN]; /* opened along with it */
     unsigned child_count;
-    unsigned user_port;  /* is open anyhow: the user's own --inspect, or "profiling": "always" */
+    unsigned user_port; /* is open anyhow: the user's own --inspect, or "profiling": "always" */
     char user_path[INSPECTOR_PATH_MAX];
-    bool reopens;        /* the capture found the event loop blocked */
-    unsigned guesses;    /* lines believed in INSPECTOR_REOPENS whose port was closed already */
-    unsigned polls;      /* of INSPECTOR_LEFT_OPEN */
-    struct proc_port ports[INSPECTOR_PORTS]; /* who of the instance listens where, as it was at ports_at_ms */
+    bool reopens;     /* the capture found the event loop blocked */
+    unsigned guesses; /* lines believed in INSPECTOR_REOPENS whose port was closed already */
+    unsigned polls;   /* of INSPECTOR_LEFT_OPEN */
+    struct proc_port
+        ports[INSPECTOR_PORTS]; /* who of the instance listens where, as it was at ports_at_ms */
     size_t port_count;
     int64_t ports_at_ms;
-    unsigned long ports_look;  /* of stderr's content, at which that was read */
-    unsigned old_ports[INSPECTOR_PORTS]; /* of the target before its first signal: none is the inspector's */
+    unsigned long ports_look; /* of stderr's content, at which that was read */
+    unsigned old_ports
+        [INSPECTOR_PORTS]; /* of the target before its first signal: none is the inspector's */
     size_t old_port_count;
     pid_t signalled_pid;
-    bool keep_open;      /* "profiling": "always" */
+    bool keep_open; /* "profiling": "always" */
     inspector_opened_cb on_opened;
     inspector_checked_cb on_checked;
     void *arg;

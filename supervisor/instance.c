@@ -43,7 +43,7 @@ static void exit_done(struct instance *in);
 static void on_delay_over(uv_timer_t *timer);
 static void on_handle_closed(uv_handle_t *handle);
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct instance *instance_new(struct app *app, unsigned number, int pm_id)
 {
@@ -101,7 +101,7 @@ static void on_handle_closed(uv_handle_t *handle)
     free(in);
 }
 
-/* ---- state --------------------------------------------------------------------------------------------------------- */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 const char *instance_name(const struct instance *in)
 {
@@ -183,7 +183,7 @@ static void set_error(struct instance *in, char *text)
     in->error = text;
 }
 
-/* ---- starting ------------------------------------------------------------------------------------------------------ */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 static void do_launch(struct instance *in)
 {
@@ -249,7 +249,7 @@ static void on_settle(uv_timer_t *timer)
     instance_event(in, EV_SETTLED);
 }
 
-/* ---- stopping ------------------------------------------------------------------------------------------------------ */
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 static void do_stop(struct instance *in)
 {
@@ -292,7 +292,7 @@ static void on_kill_timeout(uv_timer_t *timer)
     instance_event(timer->data, EV_KILL_TIMEOUT);
 }
 
-/* ---- the end of a process ------------------------------------------------------------------------------------------ */
+/* ---- the end of a process -------------------------------------------------------------------- */
 
 void instance_process_exited(void *arg, struct exit_status status)
 {
@@ -307,8 +307,8 @@ void instance_process_exited(void *arg, struct exit_status status)
     proc_meter_clear(&in->meter);
     logstream_drain(&in->out);
     logstream_drain(&in->err);
-    log_info("%s: %s %d", instance_name(in), status.by_signal ? "ended by signal" : "exited with code",
-             status.code);
+    log_info("%s: %s %d", instance_name(in),
+             status.by_signal ? "ended by signal" : "exited with code", status.code);
     inspector_process_gone(&in->inspector);
     if (in->capture)
         captures_process_gone(in->capture);
@@ -343,8 +343,8 @@ static void exit_done(struct instance *in)
     (void)uv_timer_stop(&in->timer);
     in->sweeping = false;
     bool stopping = in->state == INSTANCE_STOPPING;
-    enum instance_event event =
-        restart_rule(&in->app->spec, &in->history, (int64_t)uv_now(&in->sup->loop), stopping, in->again);
+    enum instance_event event = restart_rule(&in->app->spec, &in->history,
+                                             (int64_t)uv_now(&in->sup->loop), stopping, in->again);
     if (event == EV_EXITED_AGAIN || event == EV_EXITED_LATER)
         in->restarts++;
     if (event == EV_EXITED_ERROR)
@@ -365,7 +365,7 @@ static void on_delay_over(uv_timer_t *timer)
     instance_event(timer->data, EV_DELAY_OVER);
 }
 
-/* ---- what others want to know -------------------------------------------------------------------------------------- */
+/* ---- what others want to know ---------------------------------------------------------------- */
 
 bool instance_at_rest(const struct instance *in)
 {

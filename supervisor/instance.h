@@ -28,7 +28,7 @@ struct exit_record {
     struct exit_status status;
     int64_t at_ms; /* wall clock */
     int64_t uptime_ms;
-    bool asked;    /* by stop, restart, delete */
+    bool asked; /* by stop, restart, delete */
 };
 
 struct instance {
@@ -39,8 +39,8 @@ struct instance {
     int pm_id;
 
     enum instance_state state;
-    bool wanted;      /* desired state: shall run */
-    bool again;       /* start after the present stop */
+    bool wanted; /* desired state: shall run */
+    bool again;  /* start after the present stop */
     bool delete_when_stopped;
     bool asking_runtime;
     bool sweeping;    /* the process is gone, members of its group are being ended */

@@ -16,11 +16,11 @@
     X(EV_RESTART)      /* stop, then start */                                                      \
     X(EV_SETTLED)      /* it has lived long enough to be called online */                          \
     X(EV_EXITED_DONE)  /* the process is gone and shall not come back */                           \
-    X(EV_EXITED_AGAIN) /* … and shall come back at once */                                         \
-    X(EV_EXITED_LATER) /* … and shall come back after its delay */                                 \
-    X(EV_EXITED_ERROR) /* … and has failed too often */                                            \
+    X(EV_EXITED_AGAIN) /* … and shall come back at once */                                       \
+    X(EV_EXITED_LATER) /* … and shall come back after its delay */                               \
+    X(EV_EXITED_ERROR) /* … and has failed too often */                                          \
     X(EV_SPAWN_FAILED) /* there never was a process */                                             \
-    X(EV_SPAWN_LATER)  /* … for a lack that passes: try again in a moment */                       \
+    X(EV_SPAWN_LATER)  /* … for a lack that passes: try again in a moment */                     \
     X(EV_DELAY_OVER)   /* the restart delay has passed */                                          \
     X(EV_KILL_TIMEOUT) /* it did not go when asked */
 

@@ -17,7 +17,8 @@
 #include "supervisor/supervisor.h"
 
 /* What is left of the shell's environment with "env_inherit": false. */
-static const char *const small_base[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"};
+static const char *const small_base[] = {"PATH",  "HOME", "USER", "LOGNAME",
+                                         "SHELL", "LANG", "TZ",   "TMPDIR"};
 
 void launch_command(const struct instance *in, struct strlist *argv)
 {
@@ -43,8 +44,8 @@ static void base_environment(const struct app *app, struct strlist *env)
     }
 }
 
-void launch_environment(const struct instance *in, struct strlist *env, enum inspector_flags *ret_flags,
-                        bool *ret_user_opens)
+void launch_environment(const struct instance *in, struct strlist *env,
+                        enum inspector_flags *ret_flags, bool *ret_user_opens)
 {
     const struct app *app = in->app;
     char number[16];
@@ -105,8 +106,7 @@ static int spawn_it(struct instance *in, char *const *argv, char *const *envp, c
         *reterr_text = xasprintf("%s: %s: %s", what, spawn_step_text(step), err_str(r));
         return r;
     }
-    in->process =
-        process_watch(&in->sup->loop, pid, pidfd, in->slot, instance_process_exited, in);
+    in->process = process_watch(&in->sup->loop, pid, pidfd, in->slot, instance_process_exited, in);
     in->pgid = pid;
     return 0;
 }
@@ -117,7 +117,8 @@ int launch_process(struct instance *in, char **reterr_text)
     AUTOSTRLIST struct strlist env = {0};
     int r = open_logs(in);
     if (r < 0) {
-        *reterr_text = xasprintf("cannot open the log files in %s/logs: %s", in->sup->home, err_str(r));
+        *reterr_text =
+            xasprintf("cannot open the log files in %s/logs: %s", in->sup->home, err_str(r));
         return r;
     }
     if (!in->slot)

@@ -12,6 +12,6 @@ int launch_process(struct instance *in, char **reterr_text);
 
 /* The environment and command line that it gets (`env` and `argv` are empty on entry); `ret_flags` and
  * `ret_user_opens` as node_flags_apply() sets them. */
-void launch_environment(const struct instance *in, struct strlist *env, enum inspector_flags *ret_flags,
-                        bool *ret_user_opens);
+void launch_environment(const struct instance *in, struct strlist *env,
+                        enum inspector_flags *ret_flags, bool *ret_user_opens);
 void launch_command(const struct instance *in, struct strlist *argv);

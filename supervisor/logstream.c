@@ -17,8 +17,9 @@
 enum {
     PAUSE_MS = 5,
     LOOK_BYTES = 65536,
-    TURN_BYTES = 1 << 20, /* moved per turn of the loop, so that one loud app does not starve the rest */
-    WAITS_MAX = 10,       /* pauses after which an unfinished line is the app's */
+    TURN_BYTES =
+        1 << 20,    /* moved per turn of the loop, so that one loud app does not starve the rest */
+    WAITS_MAX = 10, /* pauses after which an unfinished line is the app's */
 };
 
 static void on_readable(uv_poll_t *poll, int status, int events);
@@ -26,7 +27,7 @@ static void on_pause_over(uv_timer_t *timer);
 static size_t move_turn(struct logstream *s, bool last);
 static void on_handle_closed(uv_handle_t *handle);
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static int open_at_end(const char *path, int64_t *ret_offset)
 {
@@ -45,7 +46,8 @@ static int open_pipe(unsigned bytes, int *ret_read, int *ret_write)
         return -errno;
     /* Our end does not block; the app's must: Node and everybody else expects that of a pipe. */
     (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
-    (void)fcntl(fds[0], F_SETPIPE_SZ, (int)bytes); /* unprivileged users have a budget: the default is fine too */
+    (void)fcntl(fds[0], F_SETPIPE_SZ,
+                (int)bytes); /* unprivileged users have a budget: the default is fine too */
     *ret_read = fds[0];
     *ret_write = fds[1];
     return 0;
@@ -88,8 +90,13 @@ static void close_files(struct logstream *s)
 
 int logstream_open(struct logstream *s, uv_loop_t *loop, const char *path, unsigned pipe_bytes)
 {
-    *s = (struct logstream){.pipe_read = -1, .pipe_write = -1, .file = -1, .index = -1,
-                            .look_read = -1, .look_write = -1, .path = xstrdup(path)};
+    *s = (struct logstream){.pipe_read = -1,
+                            .pipe_write = -1,
+                            .file = -1,
+                            .index = -1,
+                            .look_read = -1,
+                            .look_write = -1,
+                            .path = xstrdup(path)};
     int r = open_files(s, pipe_bytes);
     if (r == 0)
         r = uv_poll_init(loop, &s->poll, s->pipe_read);
@@ -121,7 +128,7 @@ static void on_handle_closed(uv_handle_t *handle)
         s->on_closed(s->closed_arg);
 }
 
-/* ---- moving -------------------------------------------------------------------------------------------------------- */
+/* ---- moving ---------------------------------------------------------------------------------- */
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
@@ -163,8 +170,9 @@ static void write_index(struct logstream *s)
 static void report_dropped(struct logstream *s)
 {
     char text[96];
-    int len = snprintf(text, sizeof text, "[proctor: %lld bytes of output could not be written here]\n",
-                       (long long)s->dropped);
+    int len =
+        snprintf(text, sizeof text, "[proctor: %lld bytes of output could not be written here]\n",
+                 (long long)s->dropped);
     ssize_t n = write(s->file, text, (size_t)len);
     /* No room for all of it: no half sentence stays. */
     if (n > 0 && n != len && ftruncate(s->file, s->offset) == 0)
@@ -187,7 +195,8 @@ static size_t move_kept(struct logstream *s, size_t len)
 {
     if (s->dropped > 0)
         report_dropped(s);
-    ssize_t n = s->dropped > 0 ? -1 : splice(s->pipe_read, NULL, s->file, NULL, len, SPLICE_F_NONBLOCK);
+    ssize_t n =
+        s->dropped > 0 ? -1 : splice(s->pipe_read, NULL, s->file, NULL, len, SPLICE_F_NONBLOCK);
     if (n > 0) {
         s->offset += n;
         return (size_t)n;

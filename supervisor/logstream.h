@@ -22,18 +22,18 @@ struct logstream {
     uv_timer_t pause; /* coalescing */
     unsigned open_handles;
     int pipe_read;
-    int pipe_write; /* what the child gets */
+    int pipe_write;      /* what the child gets */
     unsigned pipe_bytes; /* its size as the kernel gave it */
     int file;
     int index;
     int look_read; /* tee's copy; -1 until watch is first switched on */
     int look_write;
-    int64_t offset;       /* of the file */
+    int64_t offset; /* of the file */
     int64_t indexed_ms;
-    int64_t dropped;      /* bytes that could not be written since the last that could */
+    int64_t dropped; /* bytes that could not be written since the last that could */
     bool watching;
-    unsigned waits;       /* pauses since a line has waited for being judged */
-    unsigned long looks;  /* at the pipe's content: what one look shows was written before it */
+    unsigned waits;      /* pauses since a line has waited for being judged */
+    unsigned long looks; /* at the pipe's content: what one look shows was written before it */
     struct stderr_lines lines;
     char *path;
     logstream_closed_cb on_closed;

@@ -39,7 +39,8 @@ static bool is_forced(const struct strlist *env)
 static bool word_names_inspector(const char *word)
 {
     word += *word == '"';
-    return str_starts(word, "--inspect") || str_starts(word, "--debug-port") || str_starts(word, "--debug_port");
+    return str_starts(word, "--inspect") || str_starts(word, "--debug-port") ||
+           str_starts(word, "--debug_port");
 }
 
 static bool names_inspector(const char *options)
@@ -67,8 +68,9 @@ static bool opens_inspector(const char *options)
     return false;
 }
 
-enum inspector_flags node_flags_apply(const struct runtime_version *version, const struct app_spec *spec,
-                                      struct strlist *env, bool *ret_user_opens)
+enum inspector_flags node_flags_apply(const struct runtime_version *version,
+                                      const struct app_spec *spec, struct strlist *env,
+                                      bool *ret_user_opens)
 {
     const char *options = env_get(env, "NODE_OPTIONS");
     int unused;
@@ -96,14 +98,16 @@ const char *node_flags_refusal(const struct runtime_version *version, const stru
 {
     *ret_error = ERR_UNSUPPORTED_VERSION;
     if (!version->is_node)
-        return "this app is not run by a Node.js binary that we know; set \"interpreter\" to the node "
+        return "this app is not run by a Node.js binary that we know; set \"interpreter\" to the "
+               "node "
                "program itself, not to a wrapper";
     if (version->major < 8)
         return "Node below 8 has no inspector that can be opened safely";
     if (version->major == 9)
         return "Node 9 cannot be told to use a safe inspector port; use 8, 10 or newer";
     if (version->major == 8 && !is_forced(env))
-        return "Node 8 shows its inspector to all local users while a capture runs, so it is off; set "
+        return "Node 8 shows its inspector to all local users while a capture runs, so it is off; "
+               "set "
                "FORCE_INSPECTOR=1 in the app's env and reload it";
     if (spec->profiling == PROFILING_OFF) {
         *ret_error = ERR_POLICY;

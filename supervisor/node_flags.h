@@ -17,8 +17,9 @@ enum inspector_flags {
 /* Appends our flags to NODE_OPTIONS in `env` for this version, as the app's settings (profiling, FORCE_INSPECTOR in
  * `env`) and the user's own options allow.  `*ret_user_opens` (set for FLAGS_USERS): the user's options open the
  * inspector at start (--inspect…). */
-enum inspector_flags node_flags_apply(const struct runtime_version *version, const struct app_spec *spec,
-                                      struct strlist *env, bool *ret_user_opens);
+enum inspector_flags node_flags_apply(const struct runtime_version *version,
+                                      const struct app_spec *spec, struct strlist *env,
+                                      bool *ret_user_opens);
 
 /* Why a process of this version and settings cannot be profiled, as a sentence; NULL when it can.  `*ret_error` is
  * then the code. */

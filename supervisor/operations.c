@@ -52,17 +52,17 @@ void operations_clear(struct operations *os)
 {
     struct operation *op;
     LIST_EACH(op, &os->running)
-        operation_free(op);
+    operation_free(op);
     LIST_EACH(op, &os->finished)
-        operation_free(op);
+    operation_free(op);
 }
 
 static struct operation *find(struct list *list, const char *id)
 {
     struct operation *op;
     LIST_EACH(op, list)
-        if (str_eq(op->id, id))
-            return op;
+    if (str_eq(op->id, id))
+        return op;
     return NULL;
 }
 
@@ -95,7 +95,7 @@ void operation_add(struct operation *op, struct instance *in, const char *action
     op->items[op->count++] = (struct item){.instance = in, .action = action};
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static json_t *describe(const struct item *item, bool gone)
 {
@@ -122,7 +122,8 @@ static void drop_oldest(struct operations *os)
 {
     struct operation *op;
     size_t count = list_count(&os->finished);
-    LIST_EACH(op, &os->finished) {
+    LIST_EACH(op, &os->finished)
+    {
         if (count-- <= FINISHED_MAX)
             return;
         operation_free(op);
@@ -173,7 +174,8 @@ static void send_progress(struct operation *op, const struct instance *in, bool 
 void operations_instance_changed(struct operations *os, struct instance *in, bool gone)
 {
     struct operation *op;
-    LIST_EACH(op, &os->running) {
+    LIST_EACH(op, &os->running)
+    {
         bool touched = false;
         for (size_t i = 0; i < op->count; i++) {
             struct item *item = &op->items[i];
@@ -195,6 +197,6 @@ void operations_forget_peer(struct operations *os, struct peer *peer)
 {
     struct operation *op;
     LIST_EACH(op, &os->running)
-        if (op->peer == peer)
-            op->peer = NULL;
+    if (op->peer == peer)
+        op->peer = NULL;
 }

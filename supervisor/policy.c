@@ -47,7 +47,7 @@ void policy_clear(struct policy *p)
     *p = (struct policy){0};
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int broken(struct policy *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static int broken(struct policy *p, const char *fmt, ...)
@@ -71,7 +71,8 @@ static int read_list(struct policy *p, const json_t *root, const char *key, stru
         return broken(p, "\"%s\" must be an array of strings", key);
     strlist_clear(list);
     json_to_strlist(array, list);
-    return list->count == json_array_size(array) ? 0 : broken(p, "\"%s\" must hold strings only", key);
+    return list->count == json_array_size(array) ? 0
+                                                 : broken(p, "\"%s\" must hold strings only", key);
 }
 
 static int read_duration(struct policy *p, const json_t *root)
@@ -85,7 +86,8 @@ static int read_duration(struct policy *p, const json_t *root)
     if (json_is_string(value) && str_to_duration_us(json_string_value(value), 1000, &us) < 0)
         us = -1;
     if (us < 1000 || us / 1000 > LIMIT_CAPTURE_LONGEST_MS)
-        return broken(p, "\"max_duration\" must be a time like \"5m\" or a number of milliseconds, and at most a day");
+        return broken(p, "\"max_duration\" must be a time like \"5m\" or a number of milliseconds, "
+                         "and at most a day");
     p->max_duration_ms = us / 1000;
     return 0;
 }
@@ -156,7 +158,7 @@ static void refresh(struct policy *p)
     p->size = st.st_size;
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static bool matches(const struct strlist *patterns, const char *text)
 {
@@ -166,25 +168,28 @@ static bool matches(const struct strlist *patterns, const char *text)
     return false;
 }
 
-int policy_check(struct policy *p, const char *kind, const char *app, int64_t duration_ms, int node_major,
-                 char *reterr_text, size_t size)
+int policy_check(struct policy *p, const char *kind, const char *app, int64_t duration_ms,
+                 int node_major, char *reterr_text, size_t size)
 {
     refresh(p);
     if (p->broken)
         (void)snprintf(reterr_text, size, "%s: %s", p->path, p->broken);
     else if (!matches(&p->kinds, kind))
-        (void)snprintf(reterr_text, size, "the policy of this host (%s) does not allow captures of kind %s",
-                       p->path, kind);
-    else if (p->apps.count > 0 && !matches(&p->apps, app))
-        (void)snprintf(reterr_text, size, "the policy of this host (%s) does not allow captures of %s",
-                       p->path, app);
-    else if (duration_ms > p->max_duration_ms)
         (void)snprintf(reterr_text, size,
-                       "the policy of this host (%s) allows captures of at most %lld seconds, asked for %lld",
-                       p->path, (long long)p->max_duration_ms / 1000, (long long)duration_ms / 1000);
+                       "the policy of this host (%s) does not allow captures of kind %s", p->path,
+                       kind);
+    else if (p->apps.count > 0 && !matches(&p->apps, app))
+        (void)snprintf(reterr_text, size,
+                       "the policy of this host (%s) does not allow captures of %s", p->path, app);
+    else if (duration_ms > p->max_duration_ms)
+        (void)snprintf(
+            reterr_text, size,
+            "the policy of this host (%s) allows captures of at most %lld seconds, asked for %lld",
+            p->path, (long long)p->max_duration_ms / 1000, (long long)duration_ms / 1000);
     else if (!p->legacy && node_major > 0 && node_major <= 10)
         (void)snprintf(reterr_text, size,
-                       "the policy of this host (%s) does not allow captures of Node 8 to 10 (\"legacy\": false): "
+                       "the policy of this host (%s) does not allow captures of Node 8 to 10 "
+                       "(\"legacy\": false): "
                        "their inspector is visible to all local users",
                        p->path);
     else

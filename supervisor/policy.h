@@ -18,11 +18,11 @@ struct policy {
     bool exists;
     struct timespec mtime;
     long long size;
-    char *broken;          /* why the file cannot be used; NULL: it can */
+    char *broken; /* why the file cannot be used; NULL: it can */
     struct strlist kinds;
-    struct strlist apps;   /* shell patterns; empty: all */
+    struct strlist apps; /* shell patterns; empty: all */
     int64_t max_duration_ms;
-    bool legacy;           /* Node 8 and 10, whose inspector any local user can find while it is open */
+    bool legacy; /* Node 8 and 10, whose inspector any local user can find while it is open */
 };
 
 void policy_init(struct policy *p, const char *path);
@@ -32,5 +32,5 @@ void policy_clear(struct policy *p);
 int policy_read(struct policy *p, const char *text, size_t len);
 
 /* May this be captured?  0, or ERR_POLICY with a sentence.  `duration_ms` 0: until stopped.  `node_major` 0: unknown. */
-int policy_check(struct policy *p, const char *kind, const char *app, int64_t duration_ms, int node_major,
-                 char *reterr_text, size_t size);
+int policy_check(struct policy *p, const char *kind, const char *app, int64_t duration_ms,
+                 int node_major, char *reterr_text, size_t size);

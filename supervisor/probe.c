@@ -30,8 +30,8 @@ static void on_exited(void *arg, struct exit_status status);
 static void finish_when_gone(struct probe *p);
 static void on_timer_closed(uv_handle_t *handle);
 
-int probe_start(struct supervisor *sup, pid_t pid, json_t *begin, int out_fd, probe_phase_cb on_phase,
-                probe_done_cb on_done, void *arg, struct probe **ret_probe)
+int probe_start(struct supervisor *sup, pid_t pid, json_t *begin, int out_fd,
+                probe_phase_cb on_phase, probe_done_cb on_done, void *arg, struct probe **ret_probe)
 {
     int pair[2], pidfd;
     pid_t probe_pid;
@@ -114,7 +114,8 @@ static void on_msg(struct conn *c, struct msg *m)
     const struct wire_method *method =
         m->method ? wire_method_find(m->method, WIRE_PROBE_TO_SUPERVISOR) : NULL;
     if (!method || wire_method_check(method, m->params, text, sizeof text) < 0) {
-        log_err(ERR_PROTOCOL, "probe %d: %s", (int)p->process->pid, method ? text : "unknown message");
+        log_err(ERR_PROTOCOL, "probe %d: %s", (int)p->process->pid,
+                method ? text : "unknown message");
         conn_close(c);
         return;
     }
@@ -126,7 +127,7 @@ static void on_msg(struct conn *c, struct msg *m)
         on_end(p, m->params);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 void probe_limit(struct probe *p, uint64_t ms)
 {
@@ -181,7 +182,7 @@ static void on_timer_closed(uv_handle_t *handle)
     free(p);
 }
 
-/* ---- orders -------------------------------------------------------------------------------------------------------- */
+/* ---- orders ---------------------------------------------------------------------------------- */
 
 void probe_stop(struct probe *p, const char *reason)
 {

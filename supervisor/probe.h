@@ -32,8 +32,9 @@ struct probe {
 
 /* Starts a probe for the process `pid`, as that process's user.  `begin` is borrowed; `out_fd` (-1: none) stays the
  * caller's.  Returns 0 or a negative code; then nothing is called. */
-int probe_start(struct supervisor *sup, pid_t pid, json_t *begin, int out_fd, probe_phase_cb on_phase,
-                probe_done_cb on_done, void *arg, struct probe **ret_probe);
+int probe_start(struct supervisor *sup, pid_t pid, json_t *begin, int out_fd,
+                probe_phase_cb on_phase, probe_done_cb on_done, void *arg,
+                struct probe **ret_probe);
 
 void probe_stop(struct probe *p, const char *reason);
 void probe_cancel(struct probe *p);

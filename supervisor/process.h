@@ -11,8 +11,8 @@ struct slot;
 /* How a process ended. */
 struct exit_status {
     bool by_signal;
-    int code;   /* exit code, or the signal's number */
-    bool core;  /* a core was dumped */
+    int code;  /* exit code, or the signal's number */
+    bool core; /* a core was dumped */
 };
 
 /* The process is gone and reaped; the struct is freed afterwards by itself. */

@@ -2,8 +2,8 @@
 
 #include "ecosystem/spec.h"
 
-enum instance_event restart_rule(const struct app_spec *spec, struct restart_history *h, int64_t now_ms,
-                                 bool stopping, bool again)
+enum instance_event restart_rule(const struct app_spec *spec, struct restart_history *h,
+                                 int64_t now_ms, bool stopping, bool again)
 {
     if (stopping)
         return again ? EV_EXITED_AGAIN : EV_EXITED_DONE;

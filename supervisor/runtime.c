@@ -93,7 +93,7 @@ static void runtime_free(struct runtime *runtime)
 {
     struct waiter *w;
     LIST_EACH(w, &runtime->waiters)
-        free(w);
+    free(w);
     free(runtime->path);
     free(runtime);
 }
@@ -102,17 +102,18 @@ void runtimes_free(struct runtimes *rs)
 {
     struct question *q;
     struct runtime *runtime;
-    LIST_EACH(q, &rs->questions) {
+    LIST_EACH(q, &rs->questions)
+    {
         q->runtime = NULL;
         list_remove(&q->link);
         on_deadline(&q->deadline);
     }
     LIST_EACH(runtime, &rs->all)
-        runtime_free(runtime);
+    runtime_free(runtime);
     free(rs);
 }
 
-/* ---- which file ---------------------------------------------------------------------------------------------------- */
+/* ---- which file ------------------------------------------------------------------------------ */
 
 static bool interprets_javascript(const char *script)
 {
@@ -158,9 +159,11 @@ static const char *candidate(const struct app_spec *spec)
 static struct runtime *find(struct runtimes *rs, const char *path, const struct stat *st)
 {
     struct runtime *runtime;
-    LIST_EACH(runtime, &rs->all) {
-        if (str_eq(runtime->path, path) && runtime->dev == st->st_dev && runtime->ino == st->st_ino &&
-            runtime->mtime.tv_sec == st->st_mtim.tv_sec && runtime->mtime.tv_nsec == st->st_mtim.tv_nsec)
+    LIST_EACH(runtime, &rs->all)
+    {
+        if (str_eq(runtime->path, path) && runtime->dev == st->st_dev &&
+            runtime->ino == st->st_ino && runtime->mtime.tv_sec == st->st_mtim.tv_sec &&
+            runtime->mtime.tv_nsec == st->st_mtim.tv_nsec)
             return runtime;
     }
     return NULL;
@@ -179,8 +182,8 @@ static struct runtime *add(struct runtimes *rs, const char *path, const struct s
     return runtime;
 }
 
-int runtimes_ask(struct runtimes *rs, const struct app_spec *spec, struct runtime_version *ret_version,
-                 runtime_cb done, void *arg)
+int runtimes_ask(struct runtimes *rs, const struct app_spec *spec,
+                 struct runtime_version *ret_version, runtime_cb done, void *arg)
 {
     const char *file = candidate(spec);
     struct stat st;
@@ -213,8 +216,10 @@ void runtimes_forget(struct runtimes *rs, void *arg)
 {
     struct runtime *runtime;
     struct waiter *w;
-    LIST_EACH(runtime, &rs->all) {
-        LIST_EACH(w, &runtime->waiters) {
+    LIST_EACH(runtime, &rs->all)
+    {
+        LIST_EACH(w, &runtime->waiters)
+        {
             if (w->arg != arg)
                 continue;
             list_remove(&w->link);
@@ -223,7 +228,7 @@ void runtimes_forget(struct runtimes *rs, void *arg)
     }
 }
 
-/* ---- one question -------------------------------------------------------------------------------------------------- */
+/* ---- one question ---------------------------------------------------------------------------- */
 
 static int run_version(const char *file, struct question *q)
 {
@@ -232,8 +237,14 @@ static int run_version(const char *file, struct question *q)
         return -errno;
     char *argv[] = {(char *)file, (char *)"-v", NULL};
     char *envp[] = {(char *)"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
-    const struct spawn s = {.file = file, .argv = argv, .envp = envp, .cwd = "/", .fds = {-1, fds[1], -1},
-                            .fd_count = 3, .new_session = true, .nofile_soft = spawn_raise_nofile()};
+    const struct spawn s = {.file = file,
+                            .argv = argv,
+                            .envp = envp,
+                            .cwd = "/",
+                            .fds = {-1, fds[1], -1},
+                            .fd_count = 3,
+                            .new_session = true,
+                            .nofile_soft = spawn_raise_nofile()};
     enum spawn_step step;
     int r = spawn_start(&s, &q->pid, &q->pidfd, &step);
     (void)close(fds[1]);

@@ -27,8 +27,8 @@ void runtimes_free(struct runtimes *rs);
 
 /* Asks for the runtime that runs `spec`.  Known ones are answered at once: 1 and `*ret_version`.  Otherwise 0, and `done`
  * comes later; `arg` may be forgotten with runtimes_forget(). */
-int runtimes_ask(struct runtimes *rs, const struct app_spec *spec, struct runtime_version *ret_version,
-                 runtime_cb done, void *arg);
+int runtimes_ask(struct runtimes *rs, const struct app_spec *spec,
+                 struct runtime_version *ret_version, runtime_cb done, void *arg);
 void runtimes_forget(struct runtimes *rs, void *arg);
 
 /* "v20.20.2\n" -> 20, 20, 2; false for anything else.  Pure. */

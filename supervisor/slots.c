@@ -54,8 +54,7 @@ int slots_open(struct slots *s, const char *path)
     int r = grow(fd);
     if (r < 0)
         return r;
-    struct slots_file *file =
-        mmap(NULL, sizeof *file, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    struct slots_file *file = mmap(NULL, sizeof *file, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (file == MAP_FAILED)
         return -errno;
     r = check_header(file);

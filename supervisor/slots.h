@@ -13,9 +13,10 @@
 struct slot {
     uint32_t used;
     uint32_t instance;
-    pid_t pid;             /* 0: no process; written by the child itself */
-    uint32_t flags;        /* SLOT_… */
-    uint64_t start_ticks;  /* with the pid, names the process for ever; 0 until the parent has read it */
+    pid_t pid;      /* 0: no process; written by the child itself */
+    uint32_t flags; /* SLOT_… */
+    uint64_t
+        start_ticks; /* with the pid, names the process for ever; 0 until the parent has read it */
     uint32_t inspector_port; /* an inspector that we opened and that may still be open; 0: none */
     uint32_t reserved;
     char app[LIMIT_NAME + 8];

@@ -32,7 +32,7 @@ void state_file_clear(struct state_file *s)
     s->path = s->text = NULL;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static json_t *instance_to_json(const struct instance *in)
 {
@@ -53,8 +53,8 @@ static json_t *app_to_json(const struct app *app)
     (void)json_object_set_new(j, "spec", app_spec_to_json(&app->spec));
     (void)json_object_set_new(j, "shell_env", json_from_env(&app->shell_env));
     LIST_EACH(in, &app->instances)
-        if (!in->delete_when_stopped)
-            (void)json_array_append_new(list, instance_to_json(in));
+    if (!in->delete_when_stopped)
+        (void)json_array_append_new(list, instance_to_json(in));
     (void)json_object_set_new(j, "instances", list);
     return j;
 }
@@ -65,7 +65,8 @@ static int make_text(struct state_file *s)
     AUTOJSON json_t *root = json_object();
     json_t *apps = json_array();
     struct app *app;
-    LIST_EACH(app, &s->sup->apps) {
+    LIST_EACH(app, &s->sup->apps)
+    {
         json_t *j = app_to_json(app);
         if (json_array_size(json_object_get(j, "instances")) > 0)
             (void)json_array_append(apps, j);
@@ -92,7 +93,8 @@ static void on_written(uv_work_t *work, int status)
     struct state_file *s = work->data;
     s->last_result = s->result;
     if (s->result < 0)
-        log_err(s->result, "%s cannot be written; a reboot would bring back an older state", s->path);
+        log_err(s->result, "%s cannot be written; a reboot would bring back an older state",
+                s->path);
     free(s->text);
     s->text = NULL;
     s->writing = false;
@@ -139,14 +141,15 @@ void state_file_warn(const struct state_file *s, json_t *answer)
 {
     if (s->last_result >= 0)
         return;
-    AUTOFREE char *text = xasprintf("state.json cannot be written: %s; a reboot would bring back an older state",
-                                    err_str(s->last_result));
+    AUTOFREE char *text =
+        xasprintf("state.json cannot be written: %s; a reboot would bring back an older state",
+                  err_str(s->last_result));
     json_t *warnings = json_array();
     (void)json_array_append_new(warnings, json_string(text));
     (void)json_object_set_new(answer, "warnings", warnings);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void load_instances(struct supervisor *sup, struct app *app, const json_t *list)
 {
@@ -156,8 +159,8 @@ static void load_instances(struct supervisor *sup, struct app *app, const json_t
     {
         int64_t number = json_get_int(item, "instance", -1);
         int64_t pm_id = json_get_int(item, "pm_id", sup->next_pm_id);
-        if (number < 0 || number >= LIMIT_INSTANCES || app_instance(app, (unsigned)number) || pm_id < 0 ||
-            pm_id >= INT32_MAX)
+        if (number < 0 || number >= LIMIT_INSTANCES || app_instance(app, (unsigned)number) ||
+            pm_id < 0 || pm_id >= INT32_MAX)
             continue;
         struct instance *in = instance_new(app, (unsigned)number, (int)pm_id);
         in->wanted = json_get_bool(item, "wanted", false);

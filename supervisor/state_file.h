@@ -12,12 +12,12 @@ struct state_file {
     struct supervisor *sup;
     char *path;
     uv_work_t work;
-    char *text;      /* what the worker writes */
+    char *text; /* what the worker writes */
     size_t len;
     int result;      /* of the write that runs */
     int last_result; /* of the last one that ended; that of the worker is not looked at meanwhile */
     bool writing;
-    bool dirty;      /* changed again meanwhile */
+    bool dirty; /* changed again meanwhile */
 };
 
 void state_file_init(struct state_file *s, struct supervisor *sup, const char *path);

@@ -24,7 +24,8 @@ static const struct marker markers[] = {
 
 enum { ADDRESS_BYTES_MAX = 200 };
 
-void stderr_lines_init(struct stderr_lines *f, stderr_confirm_cb confirm, stderr_seen_cb seen, void *arg)
+void stderr_lines_init(struct stderr_lines *f, stderr_confirm_cb confirm, stderr_seen_cb seen,
+                       void *arg)
 {
     *f = (struct stderr_lines){.confirm = confirm, .seen = seen, .arg = arg};
 }
@@ -90,8 +91,8 @@ struct match {
 };
 
 /* Is the text from `m->at` to the newline at `end` a line of the inspector of this kind? */
-static enum stderr_answer line_is(const struct stderr_lines *f, const struct marker *marker, struct match *m,
-                                  const char *end, bool at_start, bool urgent)
+static enum stderr_answer line_is(const struct stderr_lines *f, const struct marker *marker,
+                                  struct match *m, const char *end, bool at_start, bool urgent)
 {
     const char *rest = m->at + strlen(marker->text);
     if (rest > end || (marker->whole && rest != end))
@@ -117,8 +118,8 @@ static enum stderr_answer line_is(const struct stderr_lines *f, const struct mar
 
 /* Finds the line of the inspector that ends at the newline `end`; `ret_match->at` is where it begins, or where one may
  * begin that is to be judged later. */
-static enum stderr_answer find_inspector(const struct stderr_lines *f, const char *start, const char *end,
-                                         bool urgent, struct match *ret_match)
+static enum stderr_answer find_inspector(const struct stderr_lines *f, const char *start,
+                                         const char *end, bool urgent, struct match *ret_match)
 {
     for (size_t i = 0; i < ARRAY_SIZE(markers); i++) {
         const struct marker *m = &markers[i];
@@ -166,7 +167,8 @@ static const char *find_beginning(const struct stderr_lines *f, const char *star
         if (whole && whole < earliest)
             earliest = whole;
         for (size_t n = len - 1; n > 0; n--) {
-            if ((size_t)(end - start) >= n && memcmp(end - n, m->text, n) == 0 && end - n < earliest)
+            if ((size_t)(end - start) >= n && memcmp(end - n, m->text, n) == 0 &&
+                end - n < earliest)
                 earliest = end - n;
         }
     }
@@ -180,8 +182,8 @@ static enum stderr_verdict keep(struct stderr_lines *f, size_t len, bool mid_lin
     return STDERR_KEEP;
 }
 
-enum stderr_verdict stderr_lines_next(struct stderr_lines *f, const char *data, size_t len, bool last,
-                                      bool urgent, size_t *ret_len)
+enum stderr_verdict stderr_lines_next(struct stderr_lines *f, const char *data, size_t len,
+                                      bool last, bool urgent, size_t *ret_len)
 {
     const char *newline = memchr(data, '\n', len);
     if (!newline) {

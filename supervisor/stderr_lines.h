@@ -20,15 +20,18 @@ enum inspector_line {
 
 enum {
     INSPECTOR_PATH_MAX = 64,
-    INSPECTOR_PATHS = 64, /* remembered: of captures one after the other, and of cluster workers side by side */
+    INSPECTOR_PATHS =
+        64, /* remembered: of captures one after the other, and of cluster workers side by side */
 };
 
 /* Is a process that writes to this pipe really listening on that port?  Asked for LISTENING only.  `urgent`: STDERR_LATER
  * is no answer. */
 enum stderr_answer { STDERR_NO, STDERR_YES, STDERR_LATER };
-typedef enum stderr_answer (*stderr_confirm_cb)(void *arg, unsigned port, const char *path, bool urgent);
+typedef enum stderr_answer (*stderr_confirm_cb)(void *arg, unsigned port, const char *path,
+                                                bool urgent);
 /* A line was cut.  `port` and `path` are set for LISTENING and ENDING. */
-typedef void (*stderr_seen_cb)(void *arg, enum inspector_line kind, unsigned port, const char *path);
+typedef void (*stderr_seen_cb)(void *arg, enum inspector_line kind, unsigned port,
+                               const char *path);
 
 struct stderr_lines {
     bool mid_line;            /* bytes of an unfinished line were passed on already */
@@ -49,9 +52,10 @@ enum stderr_verdict {
     STDERR_WAIT, /* what is there may be a line of the inspector, or its beginning: come back with more, or later */
 };
 
-void stderr_lines_init(struct stderr_lines *f, stderr_confirm_cb confirm, stderr_seen_cb seen, void *arg);
+void stderr_lines_init(struct stderr_lines *f, stderr_confirm_cb confirm, stderr_seen_cb seen,
+                       void *arg);
 
 /* Judges the beginning of `data` (`len` > 0).  With `last` (nothing more will come soon) an unfinished line is the app's, and
  * with `urgent` every whole line is judged now: with both it never answers WAIT. */
-enum stderr_verdict stderr_lines_next(struct stderr_lines *f, const char *data, size_t len, bool last,
-                                      bool urgent, size_t *ret_len);
+enum stderr_verdict stderr_lines_next(struct stderr_lines *f, const char *data, size_t len,
+                                      bool last, bool urgent, size_t *ret_len);

@@ -24,7 +24,7 @@
 
 enum {
     METER_MS = 2000,
-    SURVIVORS_MS = 1600, /* as a stop's default kill_timeout */
+    SURVIVORS_MS = 1600,      /* as a stop's default kill_timeout */
     PIPE_BYTES_MAX = 1 << 20, /* measured: docs/BENCHMARKS.md, "Log pipes" */
     PIPE_BYTES_MIN = 64 << 10,
     PIPE_SHARE = 16,
@@ -36,7 +36,7 @@ static void on_end_signal(uv_signal_t *handle, int signum);
 static void end_if_done(struct supervisor *sup);
 static void close_handles(struct supervisor *sup);
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void ask_survivor(void *arg, const struct slot *slot)
 {
@@ -137,8 +137,10 @@ void supervisor_start(struct supervisor *sup)
     (void)state_file_load(&sup->state_file);
     warn_about_root();
     agent_link_start(&sup->agent);
-    LIST_EACH(app, &sup->apps) {
-        LIST_EACH(in, &app->instances) {
+    LIST_EACH(app, &sup->apps)
+    {
+        LIST_EACH(in, &app->instances)
+        {
             if (!in->wanted)
                 continue;
             instance_reset_counts(in);
@@ -147,14 +149,14 @@ void supervisor_start(struct supervisor *sup)
     }
 }
 
-/* ---- looking up ---------------------------------------------------------------------------------------------------- */
+/* ---- looking up ------------------------------------------------------------------------------ */
 
 struct app *supervisor_app(struct supervisor *sup, const char *name)
 {
     struct app *app;
     LIST_EACH(app, &sup->apps)
-        if (str_eq(app->spec.name, name))
-            return app;
+    if (str_eq(app->spec.name, name))
+        return app;
     return NULL;
 }
 
@@ -164,7 +166,7 @@ const char *supervisor_nearest_app(struct supervisor *sup, const char *name)
     size_t count = 0;
     AUTOFREE const char **names = xcalloc(list_count(&sup->apps), sizeof *names);
     LIST_EACH(app, &sup->apps)
-        names[count++] = app->spec.name;
+    names[count++] = app->spec.name;
     return str_nearest(name, names, count);
 }
 
@@ -173,7 +175,7 @@ size_t supervisor_instance_count(struct supervisor *sup)
     struct app *app;
     size_t count = 0;
     LIST_EACH(app, &sup->apps)
-        count += list_count(&app->instances);
+    count += list_count(&app->instances);
     return count;
 }
 
@@ -192,8 +194,8 @@ unsigned supervisor_pipe_bytes(struct supervisor *sup)
     struct instance *in;
     size_t page = (size_t)sysconf(_SC_PAGESIZE), used = 0;
     LIST_EACH(app, &sup->apps)
-        LIST_EACH(in, &app->instances)
-            used += in->logs_open ? in->out.pipe_bytes + in->err.pipe_bytes : 0;
+    LIST_EACH(in, &app->instances)
+    used += in->logs_open ? in->out.pipe_bytes + in->err.pipe_bytes : 0;
     size_t left = used / page < PIPE_PAGES_ALL ? PIPE_PAGES_ALL - used / page : 0;
     size_t bytes = PIPE_BYTES_MAX;
     while (bytes > PIPE_BYTES_MIN && bytes / page > left / PIPE_SHARE)
@@ -203,8 +205,9 @@ unsigned supervisor_pipe_bytes(struct supervisor *sup)
 
 void supervisor_child_environment(struct strlist *env)
 {
-    static const char *const names[] = {"PATH",        "HOME",         "TZ",           "LANG",
-                                        "PROCTOR_LOG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+    static const char *const names[] = {"PATH",          "HOME",        "TZ",
+                                        "LANG",          "PROCTOR_LOG", "ASAN_OPTIONS",
+                                        "UBSAN_OPTIONS", "LSAN_OPTIONS"};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         const char *value = getenv(names[i]);
         if (value)
@@ -214,7 +217,7 @@ void supervisor_child_environment(struct strlist *env)
         env_set(env, "PATH", "/usr/local/bin:/usr/bin:/bin");
 }
 
-/* ---- what happened ------------------------------------------------------------------------------------------------- */
+/* ---- what happened --------------------------------------------------------------------------- */
 
 static void on_meter(uv_timer_t *timer)
 {
@@ -222,9 +225,9 @@ static void on_meter(uv_timer_t *timer)
     struct app *app;
     struct instance *in;
     LIST_EACH(app, &sup->apps)
-        LIST_EACH(in, &app->instances)
-            if (in->state == INSTANCE_ONLINE)
-                instance_measure(in);
+    LIST_EACH(in, &app->instances)
+    if (in->state == INSTANCE_ONLINE)
+        instance_measure(in);
 }
 
 void supervisor_state_changed(struct supervisor *sup)
@@ -293,7 +296,7 @@ void supervisor_peer_gone(struct supervisor *sup)
         end_if_done(sup);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void on_end_signal(uv_signal_t *handle, int signum)
 {
@@ -305,8 +308,10 @@ static void stop_all(struct supervisor *sup)
 {
     struct app *app;
     struct instance *in;
-    LIST_EACH(app, &sup->apps) {
-        LIST_EACH(in, &app->instances) {
+    LIST_EACH(app, &sup->apps)
+    {
+        LIST_EACH(in, &app->instances)
+        {
             bool wanted = in->wanted;
             instance_event(in, EV_STOP);
             in->wanted = wanted; /* the desired state stays */
@@ -334,9 +339,9 @@ static bool apps_are_down(struct supervisor *sup)
     struct app *app;
     struct instance *in;
     LIST_EACH(app, &sup->apps)
-        LIST_EACH(in, &app->instances)
-            if (in->process || in->sweeping || !instance_at_rest(in))
-                return false;
+    LIST_EACH(in, &app->instances)
+    if (in->process || in->sweeping || !instance_at_rest(in))
+        return false;
     return true;
 }
 
@@ -344,9 +349,10 @@ static void forget_apps(struct supervisor *sup)
 {
     struct app *app;
     struct instance *in;
-    LIST_EACH(app, &sup->apps) {
+    LIST_EACH(app, &sup->apps)
+    {
         LIST_EACH(in, &app->instances)
-            instance_free(in);
+        instance_free(in);
         app_free(app);
     }
 }

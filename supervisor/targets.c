@@ -32,7 +32,7 @@ static void add_app(struct targets *t, struct app *app)
 {
     struct instance *in;
     LIST_EACH(in, &app->instances)
-        add(t, in);
+    add(t, in);
 }
 
 /* An app *named* like a number goes before the pm_id, as in PM2. */
@@ -43,8 +43,10 @@ static bool add_by_pm_id(struct supervisor *sup, const char *name, struct target
     int64_t pm_id;
     if (str_to_int(name, 0, INT32_MAX, &pm_id) < 0)
         return false;
-    LIST_EACH(app, &sup->apps) {
-        LIST_EACH(in, &app->instances) {
+    LIST_EACH(app, &sup->apps)
+    {
+        LIST_EACH(in, &app->instances)
+        {
             if (in->pm_id != pm_id)
                 continue;
             add(t, in);
@@ -77,19 +79,20 @@ static int add_name(struct supervisor *sup, const char *name, struct targets *t,
     }
     if (str_eq(name, "all")) {
         LIST_EACH(app, &sup->apps)
-            add_app(t, app);
+        add_app(t, app);
         return 0;
     }
     if (add_by_pm_id(sup, name, t) || add_by_instance(sup, name, t))
         return 0;
     const char *nearest = supervisor_nearest_app(sup, name);
     (void)snprintf(text, TARGETS_TEXT, "there is no app \"%.100s\"%s%s%s", name,
-                   nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                   nearest ? "\"?" : "");
     return ERR_NOT_FOUND;
 }
 
-int targets_resolve(struct supervisor *sup, const struct strlist *names, struct targets *ret_targets,
-                    char reterr_text[static TARGETS_TEXT])
+int targets_resolve(struct supervisor *sup, const struct strlist *names,
+                    struct targets *ret_targets, char reterr_text[static TARGETS_TEXT])
 {
     for (size_t i = 0; i < names->count; i++) {
         int r = add_name(sup, names->items[i], ret_targets, reterr_text);

@@ -56,9 +56,10 @@ static void add_detail(json_t *j, struct instance *in, bool show_env)
     const char *name;
     json_t *value;
     if (!show_env) {
-        json_object_foreach(values, name, value)
-            (void)json_object_set_new(values, name, json_string("***"));
-        json_object_foreach(own, name, value) (void)json_object_set_new(own, name, json_string("***"));
+        json_object_foreach(values, name, value)(void)
+            json_object_set_new(values, name, json_string("***"));
+        json_object_foreach(own, name, value)(void)
+            json_object_set_new(own, name, json_string("***"));
     }
     (void)json_object_set_new(j, "spec", spec);
     (void)json_object_set_new(j, "env", values);

@@ -90,7 +90,7 @@ static const struct session_callbacks session_callbacks = {
     .on_closed = on_closed,
 };
 
-/* ---- words --------------------------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 #define X(value, name) [value] = name,
 static const char *const phase_names[] = {CAPTURE_PHASES(X)};
@@ -123,7 +123,7 @@ enum stop_reason stop_reason_from_name(const char *name)
     return STOP_NONE;
 }
 
-/* ---- small helpers ------------------------------------------------------------------------------------------------- */
+/* ---- small helpers --------------------------------------------------------------------------- */
 
 static uint64_t now_ns(void)
 {
@@ -157,7 +157,8 @@ static void enter(struct capture *c, enum capture_phase phase)
 static unsigned duration_ms(const struct capture *c)
 {
     int64_t asked = c->order.duration_ms;
-    return asked > 0 && asked <= LIMIT_CAPTURE_LONGEST_MS ? (unsigned)asked : LIMIT_CAPTURE_DURATION_MS;
+    return asked > 0 && asked <= LIMIT_CAPTURE_LONGEST_MS ? (unsigned)asked
+                                                          : LIMIT_CAPTURE_DURATION_MS;
 }
 
 static void start_timer(uv_timer_t *timer, uv_timer_cb on_timer, uint64_t after_ms)
@@ -182,7 +183,7 @@ static void step_failed(struct capture *c, int r, const char *method, unsigned l
         fail(c, r, "the inspector's answer to %s cannot be understood", method);
 }
 
-/* ---- start --------------------------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static bool is_path(const char *path)
 {
@@ -327,7 +328,7 @@ static void on_started(void *arg, int r, const json_t *result, const char *text)
         start_timer(&c->duration, on_duration, duration_ms(c));
 }
 
-/* ---- stop and result ----------------------------------------------------------------------------------------------- */
+/* ---- stop and result ------------------------------------------------------------------------- */
 
 static void on_duration(uv_timer_t *timer)
 {
@@ -379,7 +380,7 @@ static void on_stopped(void *arg, int r, const json_t *result, const char *text)
     clean_up(c);
 }
 
-/* ---- ending -------------------------------------------------------------------------------------------------------- */
+/* ---- ending ---------------------------------------------------------------------------------- */
 
 static void decide(struct capture *c, enum capture_state state)
 {
@@ -482,7 +483,7 @@ static void on_timer_closed(uv_handle_t *handle)
     free(c);
 }
 
-/* ---- from any step ------------------------------------------------------------------------------------------------- */
+/* ---- from any step --------------------------------------------------------------------------- */
 
 /* The limit grows with what has come. */
 static void on_limit(uv_timer_t *timer)

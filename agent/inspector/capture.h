@@ -49,7 +49,8 @@ struct capture_order {
     unsigned port;
     const char *path; /* holds the UUID */
     int node_major;
-    int64_t duration_ms;    /* 0: until stopped, LIMIT_CAPTURE_DURATION_MS at most; the supervisor always says one */
+    int64_t
+        duration_ms; /* 0: until stopped, LIMIT_CAPTURE_DURATION_MS at most; the supervisor always says one */
     int64_t interval_us;    /* cpu; 0: the default */
     int64_t interval_bytes; /* heap; 0: the default */
     bool close;             /* the port is ours and is closed at the end */
@@ -58,12 +59,13 @@ struct capture_order {
 struct capture_end {
     enum capture_state state;
     enum capture_phase phase;
-    uint64_t bytes;          /* of the result; 0 unless done or partial */
-    int64_t start_pause_us;  /* -1: the profiler was not started */
-    int64_t measured_us;     /* -1: nothing was measured */
-    int error;               /* 0 unless failed */
-    const char *message;     /* one sentence; NULL unless failed */
-    bool loop_blocked;       /* the event loop never turned: the inspector opens once more when it does, and closes itself */
+    uint64_t bytes;         /* of the result; 0 unless done or partial */
+    int64_t start_pause_us; /* -1: the profiler was not started */
+    int64_t measured_us;    /* -1: nothing was measured */
+    int error;              /* 0 unless failed */
+    const char *message;    /* one sentence; NULL unless failed */
+    bool
+        loop_blocked; /* the event loop never turned: the inspector opens once more when it does, and closes itself */
     enum stop_reason reason; /* why it is partial, or why the process went away; else STOP_NONE */
 };
 

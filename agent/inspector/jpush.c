@@ -74,7 +74,7 @@ static bool in_object(const struct jpush *p)
     return p->kinds[(p->depth - 1) / 64] >> ((p->depth - 1) % 64) & 1;
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static int open_bracket(struct jpush *p, bool object)
 {
@@ -150,7 +150,7 @@ static int begin_value(struct jpush *p, const char *at)
     return r;
 }
 
-/* ---- inside a token: each returns where it stopped, NULL on a syntax error ----------------------------------------- */
+/* ---- inside a token: each returns where it stopped, NULL on a syntax error ------------------- */
 
 static const char *read_string(struct jpush *p, const char *at, const char *end)
 {
@@ -227,7 +227,7 @@ static bool number_may_end(const struct jpush *p)
            p->number == NUM_EXPONENT;
 }
 
-/* ---- the scan ------------------------------------------------------------------------------------------------------ */
+/* ---- the scan -------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {

@@ -53,7 +53,7 @@ static void on_end(void *arg, const struct capture_end *end);
 static void on_conn_closed(struct conn *conn, int reason);
 static void on_begin_limit(uv_timer_t *timer);
 
-/* ---- messages from the supervisor ---------------------------------------------------------------------------------- */
+/* ---- messages from the supervisor ------------------------------------------------------------ */
 
 static void on_message(struct conn *conn, struct msg *m)
 {
@@ -137,7 +137,7 @@ static void on_begin(struct probe *p, const json_t *params)
         on_end(p, &refused);
 }
 
-/* ---- messages to the supervisor ------------------------------------------------------------------------------------ */
+/* ---- messages to the supervisor -------------------------------------------------------------- */
 
 static void on_phase(void *arg, enum capture_phase phase)
 {
@@ -183,7 +183,7 @@ static void on_end(void *arg, const struct capture_end *end)
     conn_close_after_flush(&p->conn);
 }
 
-/* ---- start and end ------------------------------------------------------------------------------------------------- */
+/* ---- start and end --------------------------------------------------------------------------- */
 
 /* After our own closing, or because the supervisor has gone: then nobody waits for a result. */
 static void on_conn_closed(struct conn *conn, int reason)

@@ -108,7 +108,7 @@ static void arm_from_now(struct session *s, unsigned limit_ms)
     arm(s, limit_ms);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static int send_request(struct session *s, const char *method, json_t *params)
 {
@@ -161,7 +161,7 @@ static void reply(struct session *s, int r, const json_t *result, const char *te
     on_reply(s->reply_arg, r, result, text);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 void session_open(struct session *s, uv_loop_t *loop, struct lws_context *context,
                   const struct session_target *target, const struct session_callbacks *callbacks,
@@ -304,7 +304,7 @@ static void open_failed(struct session *s, int r, const char *text)
     s->callbacks->on_open(s->arg, r, text);
 }
 
-/* ---- what comes ---------------------------------------------------------------------------------------------------- */
+/* ---- what comes ------------------------------------------------------------------------------ */
 
 static void on_deadline(uv_timer_t *timer)
 {
@@ -410,7 +410,7 @@ static void session_broken(struct session *s, int r)
                     "what answers on the inspector's port does not speak the inspector's protocol");
 }
 
-/* ---- leaving ------------------------------------------------------------------------------------------------------- */
+/* ---- leaving --------------------------------------------------------------------------------- */
 
 void session_close(struct session *s, enum session_leave leave)
 {
@@ -449,7 +449,8 @@ static void close_port(struct session *s)
 /* A loop that is only busy turns in a moment: then nothing needs to be left behind. */
 static void ask_for_turn(struct session *s)
 {
-    request(s, "Runtime.evaluate", cdp_evaluate_params(turned_expression), LEAVE_MS, on_turn_known, s);
+    request(s, "Runtime.evaluate", cdp_evaluate_params(turned_expression), LEAVE_MS, on_turn_known,
+            s);
 }
 
 static void on_turn_known(void *arg, int r, const json_t *result, const char *text)

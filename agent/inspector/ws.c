@@ -123,7 +123,7 @@ void ws_forget(struct ws *w)
     drop_queue(w);
 }
 
-/* ---- callbacks of libwebsockets ------------------------------------------------------------------------------------ */
+/* ---- callbacks of libwebsockets -------------------------------------------------------------- */
 
 static void on_failed(struct ws *w, struct lws *wsi, const char *text)
 {

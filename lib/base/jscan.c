@@ -111,7 +111,7 @@ static enum jscan_token close_level(struct jscan *s)
     return object ? JSCAN_OBJECT_END : JSCAN_ARRAY_END;
 }
 
-/* ---- strings ---- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 #define EACH_BYTE(b) (0x0101010101010101ull * (b))
 
@@ -195,7 +195,7 @@ static bool scan_string(struct jscan *s)
     }
 }
 
-/* ---- numbers and words ---- */
+/* ---- numbers and words ----------------------------------------------------------------------- */
 
 /* Characters that make a number longer, and so a bad one when they stand behind it. */
 static bool is_word(char c)
@@ -265,7 +265,7 @@ static enum jscan_token scan_word(struct jscan *s, const char *word, enum jscan_
     return token;
 }
 
-/* ---- tokens ---- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 static enum jscan_token next_value(struct jscan *s)
 {
@@ -391,7 +391,7 @@ bool jscan_jump(struct jscan *s)
     return close_level(s) != JSCAN_ERROR;
 }
 
-/* ---- arrays of integers ---- */
+/* ---- arrays of integers ---------------------------------------------------------------------- */
 
 static int64_t clamp_double(double value)
 {
@@ -527,7 +527,7 @@ bool jscan_int_array(struct jscan *s, jscan_int_cb each, void *arg)
     }
 }
 
-/* ---- the last token's value ---- */
+/* ---- the last token's value ------------------------------------------------------------------ */
 
 /* Of four digits that were checked. */
 static uint32_t hex4(const char *p)
@@ -629,7 +629,7 @@ double jscan_double(const struct jscan *s)
     return strtod(copy, NULL);
 }
 
-/* ---- places and texts ---- */
+/* ---- places and texts ------------------------------------------------------------------------ */
 
 void jscan_position(const struct jscan *s, size_t pos, unsigned *ret_line, unsigned *ret_column)
 {

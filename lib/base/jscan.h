@@ -51,8 +51,9 @@ enum jscan_error {
 struct jscan {
     const char *text;
     size_t len;
-    size_t pos;        /* the next byte to read */
-    const char *start; /* the last token's text, without quotes; not NUL-terminated; - text is its position */
+    size_t pos; /* the next byte to read */
+    const char *
+        start; /* the last token's text, without quotes; not NUL-terminated; - text is its position */
     size_t token_len;
     bool escaped; /* the last key or string contains a backslash: use jscan_string() to read it */
     unsigned depth;
@@ -62,7 +63,7 @@ struct jscan {
     /* private */
     unsigned char expect;
     unsigned char block; /* where jscan_int_block() is */
-    uint64_t kinds[64]; /* one bit per level: object or array; bounds max_depth to 4096 */
+    uint64_t kinds[64];  /* one bit per level: object or array; bounds max_depth to 4096 */
 };
 
 /* `max_depth` <= 4096.  The text is borrowed until the scan is over. */

@@ -13,9 +13,15 @@
 #include "lib/base/auto.h"
 #include "lib/base/mem.h"
 
-enum { STAT_BYTES = 1024, DESCENT_MAX = 64, TCP_LISTEN = 10, SOCKETS_MAX = 64, LISTENERS_MAX = 4096 };
+enum {
+    STAT_BYTES = 1024,
+    DESCENT_MAX = 64,
+    TCP_LISTEN = 10,
+    SOCKETS_MAX = 64,
+    LISTENERS_MAX = 4096
+};
 
-/* ---- stat ---------------------------------------------------------------------------------------------------------- */
+/* ---- stat ------------------------------------------------------------------------------------ */
 
 /* `text` is /proc/PID/stat.  The program's name may hold anything, so fields count from the last ')'. */
 static int read_stat(const char *text, struct proc_stat *ret_stat)
@@ -27,9 +33,10 @@ static int read_stat(const char *text, struct proc_stat *ret_stat)
     unsigned long long utime, stime, start, rss;
     int ppid, pgrp;
     /* fields 3 state, 4 ppid, 5 pgrp, …, 14 utime, 15 stime, …, 20 threads, 22 starttime, 24 rss */
-    int n = sscanf(rest + 1,
-                   " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu %*u %llu",
-                   &st.state, &ppid, &pgrp, &utime, &stime, &st.threads, &start, &rss);
+    int n = sscanf(
+        rest + 1,
+        " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu %*u %llu",
+        &st.state, &ppid, &pgrp, &utime, &stime, &st.threads, &start, &rss);
     if (n != 8)
         return -EINVAL;
     st.ppid = ppid;
@@ -65,7 +72,7 @@ int procfs_stat(pid_t pid, struct proc_stat *ret_stat)
     return fd < 0 ? fd : pread_stat(fd, ret_stat);
 }
 
-/* ---- status -------------------------------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 /* The text after "Name:\t" in /proc/PID/status, cut at the buffer's end. */
 static int read_status(pid_t pid, const char *name, char *ret_value, size_t size)
@@ -127,7 +134,7 @@ bool procfs_descends(pid_t pid, pid_t ancestor)
     return false;
 }
 
-/* ---- listening ports ----------------------------------------------------------------------------------------------- */
+/* ---- listening ports ------------------------------------------------------------------------- */
 
 struct listener {
     unsigned long inode;
@@ -135,7 +142,8 @@ struct listener {
 };
 
 /* Collects the sockets that listen on `port` (0: on any) in one of the process's own network tables. */
-static size_t read_listeners(pid_t pid, const char *table, unsigned port, struct listener *found, size_t max)
+static size_t read_listeners(pid_t pid, const char *table, unsigned port, struct listener *found,
+                             size_t max)
 {
     int fd = open_proc(pid, table, O_RDONLY);
     if (fd < 0)
@@ -150,8 +158,8 @@ static size_t read_listeners(pid_t pid, const char *table, unsigned port, struct
     while (count < max && fgets(line, sizeof line, f)) {
         unsigned local_port, state;
         unsigned long inode;
-        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*d %*d %lu", &local_port,
-                   &state, &inode) != 3)
+        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*d %*d %lu",
+                   &local_port, &state, &inode) != 3)
             continue;
         if (state == TCP_LISTEN && (port == 0 || local_port == port))
             found[count++] = (struct listener){.inode = inode, .port = local_port};
@@ -263,16 +271,19 @@ static bool add_ports(void *arg, pid_t pid, const struct proc_stat *st)
     /* Those that this process holds come to the front; the rest stays for the others. */
     int held = keep_held(pid, search->listeners, search->listener_count);
     for (int i = 0; i < held && search->count < search->max; i++)
-        search->ports[search->count++] = (struct proc_port){.pid = pid, .port = search->listeners[i].port};
+        search->ports[search->count++] =
+            (struct proc_port){.pid = pid, .port = search->listeners[i].port};
     return search->count == search->max;
 }
 
 size_t procfs_group_ports(pid_t pgid, pid_t also, struct proc_port *ret_ports, size_t max)
 {
     AUTOFREE struct listener *found = xcalloc(LISTENERS_MAX, sizeof *found);
-    struct port_search search = {.pgid = pgid, .also = also, .listeners = found, .ports = ret_ports, .max = max};
+    struct port_search search = {
+        .pgid = pgid, .also = also, .listeners = found, .ports = ret_ports, .max = max};
     size_t count = read_listeners(also, "net/tcp", 0, found, LISTENERS_MAX);
-    search.listener_count = count + read_listeners(also, "net/tcp6", 0, found + count, LISTENERS_MAX - count);
+    search.listener_count =
+        count + read_listeners(also, "net/tcp6", 0, found + count, LISTENERS_MAX - count);
     if (search.listener_count > 0)
         (void)procfs_find(add_ports, &search);
     return search.count;
@@ -289,7 +300,7 @@ bool procfs_same_program(pid_t a, pid_t b)
     return stat(path, &st_b) == 0 && st_a.st_dev == st_b.st_dev && st_a.st_ino == st_b.st_ino;
 }
 
-/* ---- meter --------------------------------------------------------------------------------------------------------- */
+/* ---- meter ----------------------------------------------------------------------------------- */
 
 static uint64_t monotonic_ns(clockid_t id)
 {

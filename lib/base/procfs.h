@@ -7,11 +7,11 @@
 #include <sys/types.h>
 
 struct proc_stat {
-    char state;            /* R, S, D, Z, … */
+    char state; /* R, S, D, Z, … */
     pid_t ppid;
     pid_t pgrp;
-    uint64_t cpu_ticks;    /* user + system time, in clock ticks */
-    uint64_t start_ticks;  /* since boot; (pid, start_ticks) names a process for ever */
+    uint64_t cpu_ticks;   /* user + system time, in clock ticks */
+    uint64_t start_ticks; /* since boot; (pid, start_ticks) names a process for ever */
     unsigned threads;
     uint64_t rss_bytes;
 };
@@ -52,9 +52,9 @@ bool procfs_descends(pid_t pid, pid_t ancestor);
 /* CPU use between two readings of one process. */
 struct proc_meter {
     pid_t pid;
-    int stat_fd;          /* kept open: a pread costs half of open + read + close */
+    int stat_fd; /* kept open: a pread costs half of open + read + close */
     uint64_t last_ticks;
-    uint64_t last_ns;     /* monotonic */
+    uint64_t last_ns; /* monotonic */
 };
 
 void proc_meter_init(struct proc_meter *m);

@@ -40,7 +40,7 @@ const char *spawn_step_text(enum spawn_step step)
     return "cannot start";
 }
 
-/* ---- in the child: shares our memory, so only plain system calls from here on ---------------------------------- */
+/* ---- in the child: shares our memory, so only plain system calls from here on ---------------- */
 
 /* The child leaves this stack by exec, so AddressSanitizer's marks on it would stay for whoever gets the memory next. */
 #define IN_CHILD __attribute__((no_sanitize("address")))
@@ -125,7 +125,7 @@ IN_CHILD static int child_main(void *arg)
     return fail(c, SPAWN_EXEC);
 }
 
-/* ---- in the parent ------------------------------------------------------------------------------------------------ */
+/* ---- in the parent --------------------------------------------------------------------------- */
 
 static int clone_child(struct child *c, char *stack, int *ret_pidfd)
 {
@@ -134,8 +134,8 @@ static int clone_child(struct child *c, char *stack, int *ret_pidfd)
     (void)sigfillset(&all);
     /* A handler of ours must not run in the child while it shares our memory. */
     (void)sigprocmask(SIG_SETMASK, &all, &before);
-    int pid = clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, c,
-                    &pidfd);
+    int pid = clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+                    c, &pidfd);
     int error = errno;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)

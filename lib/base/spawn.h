@@ -12,10 +12,10 @@
 enum { SPAWN_FDS_MAX = 16 };
 
 struct spawn {
-    const char *file;   /* absolute path of the program */
-    char *const *argv;  /* NULL-terminated, argv[0] included */
-    char *const *envp;  /* NULL-terminated */
-    const char *cwd;    /* NULL: ours */
+    const char *file;       /* absolute path of the program */
+    char *const *argv;      /* NULL-terminated, argv[0] included */
+    char *const *envp;      /* NULL-terminated */
+    const char *cwd;        /* NULL: ours */
     int fds[SPAWN_FDS_MAX]; /* the child's descriptor i is a copy of fds[i]; -1: /dev/null */
     unsigned fd_count;      /* at least 3 in practice; every other descriptor is closed */
     bool new_session;       /* setsid(): own process group, no terminal */
@@ -34,7 +34,8 @@ const char *spawn_step_text(enum spawn_step step); /* "cannot run the program", 
 
 /* Returns 0 with the pid and a pidfd (close-on-exec, owned by the caller), or -errno and the step that failed; then
  * no child is left and *pid_slot is 0. All signals are at their defaults and unblocked in the child. */
-int spawn_start(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd, enum spawn_step *reterr_step);
+int spawn_start(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd,
+                enum spawn_step *reterr_step);
 
 /* The soft RLIMIT_NOFILE we were started with; raises ours to the hard limit the first time it is called. */
 unsigned long spawn_raise_nofile(void);

@@ -75,9 +75,8 @@ static int to_scaled(const char *s, const struct unit *units, int64_t bare, int6
 int str_to_duration_us(const char *s, int64_t bare_unit_us, int64_t *ret_us)
 {
     static const struct unit units[] = {
-        {"us", 1},        {"ms", 1000},         {"s", 1000000},     {"sec", 1000000},
-        {"m", 60000000},  {"min", 60000000},    {"h", 3600000000},  {"d", 86400000000},
-        {NULL, 0},
+        {"us", 1},         {"ms", 1000},      {"s", 1000000},     {"sec", 1000000}, {"m", 60000000},
+        {"min", 60000000}, {"h", 3600000000}, {"d", 86400000000}, {NULL, 0},
     };
     return to_scaled(s, units, bare_unit_us, ret_us);
 }
@@ -85,8 +84,8 @@ int str_to_duration_us(const char *s, int64_t bare_unit_us, int64_t *ret_us)
 int str_to_size(const char *s, int64_t *ret_bytes)
 {
     static const struct unit units[] = {
-        {"b", 1},         {"k", 1 << 10},   {"kb", 1 << 10},  {"kib", 1 << 10}, {"m", 1 << 20},
-        {"mb", 1 << 20},  {"mib", 1 << 20}, {"g", 1 << 30},   {"gb", 1 << 30},  {"gib", 1 << 30},
+        {"b", 1},         {"k", 1 << 10},    {"kb", 1 << 10},    {"kib", 1 << 10}, {"m", 1 << 20},
+        {"mb", 1 << 20},  {"mib", 1 << 20},  {"g", 1 << 30},     {"gb", 1 << 30},  {"gib", 1 << 30},
         {"t", 1LL << 40}, {"tb", 1LL << 40}, {"tib", 1LL << 40}, {NULL, 0},
     };
     return to_scaled(s, units, 1, ret_bytes);

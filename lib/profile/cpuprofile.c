@@ -38,7 +38,7 @@ struct walk {
     int64_t all_us;
 };
 
-/* ---- nodes ---- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static bool add_child(void *arg, int64_t id)
 {
@@ -117,7 +117,7 @@ static int read_nodes(struct cpu_reader *c)
     return tree_build(&c->tree, r, &c->map);
 }
 
-/* ---- samples ---- */
+/* ---- samples --------------------------------------------------------------------------------- */
 
 /* The same element again, alone, to find where it stands. */
 static int unknown_node(struct cpu_reader *c, struct jscan before, int index)
@@ -198,7 +198,7 @@ static int walk_samples(struct cpu_reader *c)
                                       "\"samples\" has more elements than \"timeDeltas\"");
 }
 
-/* ---- the file ---- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static int jump(struct cpu_reader *c, struct jscan *cursor)
 {

@@ -61,7 +61,7 @@ int profile_read(struct profile *p, const char *text, size_t len, struct profile
 /* Frees everything; the profile is empty afterwards. */
 void profile_clear(struct profile *p);
 
-/* ---- for the readers ---- */
+/* ---- for the readers ------------------------------------------------------------------------- */
 
 /* Appends a node.  Returns 0, ERR_TOO_BIG past LIMIT_PROFILE_NODES, or -ENOMEM. */
 int profile_add_node(struct profile *p, uint32_t parent, uint32_t function);

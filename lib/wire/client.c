@@ -46,7 +46,7 @@ static int wait_socket(const struct client *c, short events, int64_t until_ms)
     return r > 0 ? 0 : -ETIMEDOUT;
 }
 
-/* ---- connecting ---------------------------------------------------------------------------------------------------- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 /* A Unix socket that does not block is connected at once, or refused with EAGAIN while the queue of those who wait is
  * full: behind it is somebody who does not take connections. */
@@ -148,7 +148,7 @@ void client_close(struct client *c)
     c->path = NULL;
 }
 
-/* ---- receiving ----------------------------------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static int receive(struct client *c)
 {
@@ -217,7 +217,7 @@ static int next_message(struct client *c, const struct client_request *request, 
     }
 }
 
-/* ---- calling ------------------------------------------------------------------------------------------------------- */
+/* ---- calling --------------------------------------------------------------------------------- */
 
 static struct client_request *first_unanswered(struct client_request *requests, size_t count)
 {
@@ -367,8 +367,8 @@ int client_call_all(struct client *c, struct client_request *requests, size_t co
     return r;
 }
 
-int client_call(struct client *c, const char *method, json_t *params, client_progress_cb on_progress,
-                void *arg, struct msg *ret_answer)
+int client_call(struct client *c, const char *method, json_t *params,
+                client_progress_cb on_progress, void *arg, struct msg *ret_answer)
 {
     struct client_request request = {.method = method,
                                      .params = params,

@@ -15,16 +15,16 @@
 struct msg;
 
 struct client {
-    char *path;    /* of the socket */
-    int fd;        /* -1: not connected */
+    char *path; /* of the socket */
+    int fd;     /* -1: not connected */
     struct buf in;
     struct fds in_fds;
     bool heard;      /* the supervisor has said something on this connection */
     const char *why; /* the call failed: NULL, or a sentence */
-    int retry_ms;  /* how long a broken connection is tried again; default 5000.  Counts anew only when a connection has
+    int retry_ms; /* how long a broken connection is tried again; default 5000.  Counts anew only when a connection has
                     * lived for a second: a server that accepts and closes at once is given up too */
     int silence_ms; /* how long a supervisor may take to accept, to read, and to answer hello; default 10000 */
-    int limit_ms;   /* the same for a call, as long as nothing more comes; default 0: for ever */
+    int limit_ms; /* the same for a call, as long as nothing more comes; default 0: for ever */
 };
 
 /* Progress of a call; `params` is borrowed.  Also called with NULL whenever poll() was interrupted by a signal, so that a
@@ -41,8 +41,8 @@ void client_close(struct client *c);
  * clears it in any case: it may hold descriptors); when the supervisor answers with an error, its code is returned and
  * `*ret_answer` holds its sentence (error_text) too.  The same when it does not answer in time (-ETIMEDOUT) or breaks the
  * protocol: then the sentence is ours. */
-int client_call(struct client *c, const char *method, json_t *params, client_progress_cb on_progress,
-                void *arg, struct msg *ret_answer);
+int client_call(struct client *c, const char *method, json_t *params,
+                client_progress_cb on_progress, void *arg, struct msg *ret_answer);
 
 /* One of several calls in flight on one connection. */
 struct client_request {

@@ -87,7 +87,7 @@ static void give_back(struct buf *b)
     (void)malloc_trim(0);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* False when nothing is there or the connection is over. */
 static bool read_some(struct conn *c)
@@ -131,7 +131,10 @@ static void take_line(struct conn *c, const char *line, size_t len)
         conn_end(c, r);
         return;
     }
-    log_trace("<- %s %s", m.method ? m.method : m.kind == MSG_ERROR ? "error" : "result",
+    log_trace("<- %s %s",
+              m.method              ? m.method
+              : m.kind == MSG_ERROR ? "error"
+                                    : "result",
               m.id ? m.id : "");
     c->on_msg(c, &m);
 }
@@ -152,7 +155,7 @@ static void take_lines(struct conn *c)
     give_back(&c->in);
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* How far one sendmsg() may go: up to the next descriptor's byte, which must start a call of its own. */
 static size_t piece_length(const struct conn *c, bool *ret_with_fd)
@@ -244,8 +247,7 @@ static int queued(struct conn *c, size_t before, int r, int fd)
     }
     if (fd >= 0) {
         c->out_fds = xreallocarray(c->out_fds, c->out_fd_count + 1, sizeof *c->out_fds);
-        c->out_fds[c->out_fd_count++] =
-            (struct out_fd){.fd = fd, .position = c->out_done + before};
+        c->out_fds[c->out_fd_count++] = (struct out_fd){.fd = fd, .position = c->out_done + before};
     }
     watch(c);
     return 0;
@@ -298,7 +300,7 @@ int conn_progress(struct conn *c, const char *id, json_t *params)
     return conn_notify(c, "progress", with_id);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* The only way out.  The first reason counts. */
 static void conn_end(struct conn *c, int reason)

@@ -28,12 +28,13 @@ struct conn {
     int fd;
     struct buf in;
     struct buf out;
-    struct out_fd *out_fds;  /* descriptors that wait in the queue, in order */
+    struct out_fd *out_fds; /* descriptors that wait in the queue, in order */
     size_t out_fd_count;
-    size_t out_done;         /* bytes of the stream already sent; positions of out_fds count from its start */
+    size_t
+        out_done; /* bytes of the stream already sent; positions of out_fds count from its start */
     struct fds in_fds;
-    uv_timer_t send_again;   /* after an error of sending that passes by itself */
-    unsigned open_handles;   /* while closing */
+    uv_timer_t send_again; /* after an error of sending that passes by itself */
+    unsigned open_handles; /* while closing */
     bool closing;
     bool end_after_flush;
     int reason;

@@ -138,7 +138,8 @@ static const char *type_text(enum wire_type type)
     return "something else";
 }
 
-int wire_method_check(const struct wire_method *m, const json_t *params, char *reterr_text, size_t size)
+int wire_method_check(const struct wire_method *m, const json_t *params, char *reterr_text,
+                      size_t size)
 {
     for (const struct wire_field *f = m->fields; f->name; f++) {
         const json_t *value = json_object_get(params, f->name);

@@ -15,7 +15,15 @@ enum wire_from {
     WIRE_PROBE_TO_SUPERVISOR = 16,
 };
 
-enum wire_type { WIRE_STRING, WIRE_INT, WIRE_BOOL, WIRE_OBJECT, WIRE_ARRAY, WIRE_STRINGS, WIRE_UUID };
+enum wire_type {
+    WIRE_STRING,
+    WIRE_INT,
+    WIRE_BOOL,
+    WIRE_OBJECT,
+    WIRE_ARRAY,
+    WIRE_STRINGS,
+    WIRE_UUID
+};
 
 struct wire_field {
     const char *name; /* NULL ends a list */
@@ -37,7 +45,8 @@ const struct wire_method *wire_method_find(const char *name, enum wire_from from
 
 /* Checks the fields of `params` against the row: 0, or ERR_INVALID with one sentence in `reterr_text`.  Unknown fields
  * are ignored. */
-int wire_method_check(const struct wire_method *m, const json_t *params, char *reterr_text, size_t size);
+int wire_method_check(const struct wire_method *m, const json_t *params, char *reterr_text,
+                      size_t size);
 
 /* What a capture uses when its request names no interval. */
 enum { WIRE_DEFAULT_INTERVAL_US = 5000, WIRE_DEFAULT_INTERVAL_BYTES = 524288 };

@@ -8,7 +8,7 @@
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int read_error(struct msg *m, json_t *error)
 {
@@ -87,7 +87,7 @@ int msg_take_fd(struct msg *m)
     return fd;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Finishes the object `root` (taken) as one line. */
 static int add_line(struct buf *out, json_t *root, unsigned fds)
@@ -110,7 +110,8 @@ static void set_or_empty(json_t *root, const char *key, json_t *value)
     (void)json_object_set_new(root, key, value ? json_incref(value) : json_object());
 }
 
-int msg_add_request(struct buf *out, const char *id, const char *method, json_t *params, unsigned fds)
+int msg_add_request(struct buf *out, const char *id, const char *method, json_t *params,
+                    unsigned fds)
 {
     json_t *root = json_object();
     json_set_string(root, "id", id);

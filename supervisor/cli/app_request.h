@@ -10,8 +10,9 @@ struct client;
 
 /* What came of requests; several may add to one. */
 struct app_outcome {
-    struct strlist names;     /* of the apps concerned, each once; none of a delete */
-    struct strlist unchanged; /* "NAME-N" of the instances that an app.apply left running as they were */
+    struct strlist names; /* of the apps concerned, each once; none of a delete */
+    struct strlist
+        unchanged; /* "NAME-N" of the instances that an app.apply left running as they were */
 };
 
 void app_outcome_clear(struct app_outcome *o);

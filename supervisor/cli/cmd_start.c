@@ -195,7 +195,8 @@ static int run(const struct args *args)
     if (args->plain_count == 0)
         return cmd_usage_error("start", "what is missing: a file, a script or a name");
     if (args_has(args, "env") && !names_a_file(args))
-        return cmd_usage_error("start", "'--env %s' chooses env_%s of a file of apps, and '%s' is "
+        return cmd_usage_error("start",
+                               "'--env %s' chooses env_%s of a file of apps, and '%s' is "
                                "none; set the variables before the command",
                                args_value(args, "env"), args_value(args, "env"), args->operands[0]);
     struct start s = {.args = args, .client = CLIENT_NONE, .apps = json_array()};

@@ -41,7 +41,8 @@ int connect_say(int r)
             "shorter folder than %s",
             home);
     else if (r == -ETIMEDOUT)
-        say_error("the supervisor does not answer: it takes no connections (PROCTOR_HOME=%s)", home);
+        say_error("the supervisor does not answer: it takes no connections (PROCTOR_HOME=%s)",
+                  home);
     else
         say_error("cannot connect to the supervisor (PROCTOR_HOME=%s): %s", home, err_str(r));
     return CMD_FAILED;

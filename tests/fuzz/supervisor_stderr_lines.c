@@ -56,7 +56,8 @@ static size_t judge(struct run *run, const char *text, size_t done, size_t end, 
         /* A copy of its own, so that a look behind its end is found. */
         char *piece = malloc(end - done);
         memcpy(piece, text + done, end - done);
-        enum stderr_verdict verdict = stderr_lines_next(&run->f, piece, end - done, last, true, &len);
+        enum stderr_verdict verdict =
+            stderr_lines_next(&run->f, piece, end - done, last, true, &len);
         free(piece);
         if (verdict == STDERR_WAIT) {
             assert(!last);

@@ -148,9 +148,7 @@ static void read_back(int n, struct record *r)
     assert_int_equal(spool_read(&spool, id_of(n), r, why), 0);
 }
 
-/* ---- tests
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void keeps_a_result_from_part_to_name(void **state)
 {

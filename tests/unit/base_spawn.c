@@ -54,9 +54,7 @@ static int report(const char *what)
     return 0;
 }
 
-/* ---- running it
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- running it ------------------------------------------------------------------------------ */
 
 static char self[4096];
 static char *argv_of_child[] = {self, (char *)"report", NULL, NULL};
@@ -104,9 +102,7 @@ static pid_t run(struct spawn *s, struct buf *out)
     return pid;
 }
 
-/* ---- the tests
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static void the_child_writes_its_own_pid_into_the_slot(void **state)
 {

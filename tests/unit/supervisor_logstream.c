@@ -99,9 +99,7 @@ static void run_for_ms(unsigned ms)
     }
 }
 
-/* ---- every byte
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- every byte ------------------------------------------------------------------------------ */
 
 enum { MUCH = 700000 };
 
@@ -208,9 +206,7 @@ static void files_are_for_their_owner_only(void **state)
     close_stream();
 }
 
-/* ---- the inspector's lines
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the inspector's lines ------------------------------------------------------------------- */
 
 static void the_inspectors_lines_are_cut_while_watched(void **state)
 {
@@ -256,9 +252,7 @@ static void draining_lets_everything_go(void **state)
     close_stream();
 }
 
-/* ---- the index
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- the index ------------------------------------------------------------------------------- */
 
 static void the_index_says_when_which_output_came(void **state)
 {
@@ -355,9 +349,7 @@ static void what_cannot_be_written_is_counted_and_told_later(void **state)
         "[proctor: 80005 bytes of output could not be written here]\nagain\nand again\n");
 }
 
-/* ---- the tail
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- the tail -------------------------------------------------------------------------------- */
 
 static char *tail_from(int64_t from)
 {

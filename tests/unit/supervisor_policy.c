@@ -49,9 +49,7 @@ static int check_web(void)
     return check("cpu", "web", 10000, 20);
 }
 
-/* ---- the text
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- the text -------------------------------------------------------------------------------- */
 
 static void without_a_text_the_defaults_hold(void **state)
 {
@@ -143,9 +141,7 @@ static void a_key_of_any_length_is_told(void **state)
     assert_true(strlen(policy.broken) < 500);
 }
 
-/* ---- asking
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static void without_a_file_the_usual_may_be_captured(void **state)
 {

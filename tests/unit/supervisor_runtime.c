@@ -7,9 +7,7 @@
 #include "ecosystem/spec.h"
 #include "lib/base/loop.h"
 
-/* ---- the version's text
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the version's text ---------------------------------------------------------------------- */
 
 static void reads_versions(void **state)
 {
@@ -50,9 +48,7 @@ static void anything_else_is_no_version(void **state)
     }
 }
 
-/* ---- asking
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static uv_loop_t loop;
 static struct runtimes *runtimes;

@@ -42,7 +42,8 @@ static void seen(void *arg, enum inspector_line kind, unsigned port, const char 
     assert_int_equal(buf_addc(&run->seen, "LAEWH"[kind]), 0);
 }
 
-static enum stderr_answer later_unless_urgent(void *arg, unsigned port, const char *path, bool urgent)
+static enum stderr_answer later_unless_urgent(void *arg, unsigned port, const char *path,
+                                              bool urgent)
 {
     return urgent ? confirm(arg, port, path, urgent) : STDERR_LATER;
 }
@@ -179,21 +180,26 @@ static void the_port_is_asked_for_once(void **state)
 
 static void a_line_that_cannot_be_judged_yet_waits_and_what_is_before_it_goes(void **state)
 {
-    static const char text[] = "app\nhalf Debugger listening on ws://127.0.0.1:38291/" PATH "\nmore\n";
+    static const char text[] =
+        "app\nhalf Debugger listening on ws://127.0.0.1:38291/" PATH "\nmore\n";
     struct run run;
     size_t n;
     run_init(&run);
     run.f.confirm = later_unless_urgent;
     const char *at = text, *end = text + sizeof text - 1;
-    assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), false, false, &n), STDERR_KEEP);
+    assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), false, false, &n),
+                     STDERR_KEEP);
     assert_int_equal(n, strlen("app\n"));
     at += n;
-    assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), false, false, &n), STDERR_KEEP);
+    assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), false, false, &n),
+                     STDERR_KEEP);
     assert_int_equal(n, strlen("half "));
     at += n;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), true, false, &n), STDERR_WAIT);
-    assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), false, true, &n), STDERR_CUT);
+        assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), true, false, &n),
+                         STDERR_WAIT);
+    assert_int_equal(stderr_lines_next(&run.f, at, (size_t)(end - at), false, true, &n),
+                     STDERR_CUT);
     at += n;
     assert_string_equal(at, "more\n");
     run_clear(&run);
@@ -289,9 +295,7 @@ static void a_real_line_behind_a_long_unfinished_forgery_is_found(void **state)
     assert_run_split(text, kept, "LH");
 }
 
-/* ---- waiting
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void what_may_become_a_line_is_held_back_until_patience_is_over(void **state)
 {

@@ -139,9 +139,7 @@ static int tear_down(void **state)
     return count_fds() == fds_before ? remove_folder(state) : -1;
 }
 
-/* ---- one call
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 static struct client client;
 
@@ -300,9 +298,7 @@ static void a_signal_is_told_to_the_callback(void **state)
     assert_string_equal(buf_str(&heard), "hello -\ndo x\nstop please\n");
 }
 
-/* ---- broken connections
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- broken connections ---------------------------------------------------------------------- */
 
 static char ids[3][UUID_TEXT];
 
@@ -428,9 +424,7 @@ static void garbage_ends_the_call(void **state)
     served();
 }
 
-/* ---- several, and large
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- several, and large ---------------------------------------------------------------------- */
 
 static void answers_some(void)
 {

@@ -30,9 +30,7 @@ static struct end a, b;
 static int peer; /* the other side of `a` when it is no conn */
 static int fds_before;
 
-/* ---- the ends
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- the ends -------------------------------------------------------------------------------- */
 
 static void on_msg(struct conn *c, struct msg *m)
 {
@@ -160,9 +158,7 @@ static void send_text(const char *text)
     send_bytes(text, strlen(text), NULL, 0);
 }
 
-/* ---- receiving
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static const char three[] = "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"ping\"}\n"
                             "{\"jsonrpc\":\"2.0\",\"id\":\"2\",\"result\":{}}\n"
@@ -320,9 +316,7 @@ static void it_may_be_closed_inside_the_callback(void **state)
     }
 }
 
-/* ---- sending
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void messages_and_descriptors_arrive_in_order(void **state)
 {

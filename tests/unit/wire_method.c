@@ -92,9 +92,7 @@ static void assert_refused_with(const struct wire_method *m, const struct wire_f
     assert_refused(m, params, f->name);
 }
 
-/* ---- the tests
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static void every_row_takes_its_fields_at_both_limits(void **state)
 {

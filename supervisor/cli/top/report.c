@@ -161,7 +161,7 @@ int report_text(struct buf *out, const struct report *report)
     return r;
 }
 
-/* ---- JSON ---- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Nanoseconds inside, microseconds outside; bytes are bytes. */
 static uint64_t json_figure(const struct profile *p, uint64_t value)
