@@ -27,8 +27,8 @@ MANDIR ?= $(PREFIX)/share/man
 Q := $(if $(V),,@)
 
 # Tools and libraries: found or installed by one script, which leaves their flags in build/deps.mk.  make starts again
-# by itself when it has made that file.
-ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
+# by itself when it has made that file.  `make deps` runs the script in any case.
+ifneq ($(filter-out clean format deps,$(or $(MAKECMDGOALS),all)),)
 include build/deps.mk
 endif
 build/deps.mk: tests/tools/deps.sh
@@ -120,6 +120,11 @@ $B/unit/$1: $B/obj/tests/unit/$1.o $$(patsubst %,$B/%.a,$$(NEEDS_$2))
 endef
 $(foreach u,$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c)),$(eval $(call UNIT,$u,$(call layer_of,$u))))
 
+# The build goes without cmocka, so it is looked for only here.
+$(patsubst %.c,$B/obj/%.o,$(wildcard tests/unit/*.c)): | have-cmocka
+have-cmocka:
+	$(Q)tests/tools/deps.sh --have cmocka
+
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 define FUZZER
 $B/fuzz/$1: $B/obj/tests/fuzz/$1.o $$(patsubst %,$B/%.a,$$(NEEDS_$2))
@@ -159,8 +164,8 @@ check-e2e: all $(TOOLS) $(NODES)
 
 # Fuzz targets need clang; the version matrix and the rest run without.
 check-fuzz:
-	$(Q)if command -v clang >/dev/null; then $(MAKE) --no-print-directory MODE=fuzz FUZZ_SECONDS=5 run-fuzz; \
-	  else echo "fuzz: skipped, no clang"; fi
+	$(Q)if tests/tools/deps.sh --have fuzzer; then \
+	  $(MAKE) --no-print-directory MODE=fuzz FUZZ_SECONDS=5 run-fuzz; else echo "fuzz: skipped"; fi
 
 fuzz:
 	$(Q)$(MAKE) --no-print-directory MODE=fuzz FUZZ_SECONDS=$(or $(T),10) T= run-fuzz
@@ -186,6 +191,7 @@ bench: all $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c)) $(
 	$(Q)$(E2E_ENV) tests/bench/bench.sh build/bench.md $(T)
 
 lint:
+	$(Q)clang-format --dry-run -Werror $(SOURCES) $(HEADERS) $(TEST_SOURCES)
 	$(Q)clang-tidy --quiet $(SOURCES) -- -std=gnu11 $(DEFS) -I. $(DEPS_C)
 	$(Q)mandoc -Tlint -Wwarning docs/man/*.[1-8]
 
@@ -202,10 +208,11 @@ install: all
 	install -m 755 $(patsubst %,$B/%,$(LIBEXEC_PROGRAMS)) $(DESTDIR)$(LIBEXECDIR)/
 	for page in docs/man/*.[158]; do install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
 
-deps: build/deps.mk
+deps:
+	$(Q)tests/tools/deps.sh build/deps.mk
 
 clean:
 	rm -rf build
 
 .PHONY: all check check-layers check-headers check-units check-e2e check-fuzz check-nodes fuzz run-fuzz asan valgrind \
-        bench lint format demo install deps clean
+        bench lint format demo install deps have-cmocka clean

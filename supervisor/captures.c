@@ -1,5 +1,6 @@
 #include "supervisor/captures.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,7 @@ static int resolve(struct capture *c, char *reterr_text, size_t size);
 static void on_opened(void *arg, int r, const char *text);
 static void start_probe(struct capture *c, bool closing_only);
 static void on_phase(void *arg, const char *phase);
-static void on_probe_done(void *arg, const json_t *end);
+static void on_probe_done(void *arg, const json_t *end, bool overdue);
 static void on_closer_done(struct capture *c);
 static void on_checked(void *arg, bool left_open);
 static void release(struct capture *c);
@@ -388,7 +389,7 @@ static bool needs_closer(const struct capture *c)
            procfs_listens(c->pid, in->inspector.port) == 1;
 }
 
-static void on_probe_done(void *arg, const json_t *end)
+static void on_probe_done(void *arg, const json_t *end, bool overdue)
 {
     struct capture *c = arg;
     c->probe = NULL;
@@ -405,6 +406,10 @@ static void on_probe_done(void *arg, const json_t *end)
             inspector_expect_reopening(&c->instance->inspector);
     } else if (c->cancel_wanted) {
         end_with(c, "cancelled", 0, NULL);
+    } else if (overdue) {
+        end_with(c, "failed", -ETIMEDOUT,
+                 "the process did not answer the profiler in time, and the capture was given up; "
+                 "the app goes on");
     } else {
         end_with(c, "failed", ERR_PROBE_GONE, "the probe was killed or crashed; the app goes on");
     }

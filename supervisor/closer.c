@@ -10,7 +10,7 @@ static void on_phase(void *arg, const char *phase)
 {
 }
 
-static void on_done(void *arg, const json_t *end)
+static void on_done(void *arg, const json_t *end, bool overdue)
 {
     log_debug("closer: %s", end ? json_get_string(end, "state", "?") : "the probe was killed");
 }

@@ -143,6 +143,7 @@ static void on_deadline(uv_timer_t *timer)
     struct probe *p = timer->data;
     if (!p->process)
         return;
+    p->overdue = true;
     log_warn(0, "probe %d: did not end in time, killed", (int)p->process->pid);
     (void)process_signal(p->process, SIGKILL);
 }
@@ -176,7 +177,7 @@ static void finish_when_gone(struct probe *p)
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct probe *p = handle->data;
-    p->on_done(p->arg, p->end);
+    p->on_done(p->arg, p->end, p->overdue);
     json_decref(p->begin);
     json_decref(p->end);
     free(p);

@@ -13,9 +13,9 @@ struct supervisor;
 /* A phase was entered ("start", "running", …). */
 typedef void (*probe_phase_cb)(void *arg, const char *phase);
 
-/* The process is gone.  `end` is its last message's fields (borrowed), NULL when it died without one.  Called once, from
- * the loop; the probe is freed afterwards. */
-typedef void (*probe_done_cb)(void *arg, const json_t *end);
+/* The process is gone.  `end` is its last message's fields (borrowed), NULL when it died without one; `overdue`: because it was
+ * killed at its limit.  Called once, from the loop; the probe is freed afterwards. */
+typedef void (*probe_done_cb)(void *arg, const json_t *end, bool overdue);
 
 struct probe {
     struct conn conn;
@@ -23,6 +23,7 @@ struct probe {
     struct process *process;
     uv_timer_t deadline;
     bool timer_open;
+    bool overdue;
     json_t *begin;
     json_t *end;
     probe_phase_cb on_phase;

@@ -100,5 +100,5 @@ test('a heap capture can be stopped early', async t => {
     const { code, record } = await capture.finish(10000 * slow);
     assert.equal(code, 0);
     assert.match(record.state, /^(done|partial)$/);
-    await until('no port is open', async () => listeningPorts(await host.pid('app')).length === 0, 1000);
+    await until('no port is open', async () => listeningPorts(await host.pid('app')).length === 0, 1000 * slow);
 });

@@ -20,13 +20,13 @@ const holds = [
 ];
 
 // Starts a capture of the fake and waits until it stands in its phase.
-async function holdPhase(host, name, { hold, phase, held }) {
+async function holdPhase(host, name, { hold, phase, held }, duration = null) {
     await host.startApps([{
         name, script: appFile('fake-inspector.js'), env: { HOLD: hold, FRAME_MB: hold === 'frame' ? '20' : '0' },
     }]);
     await host.waitLog(name, /ready\n$/);
     const longer = phase === 'running' || phase === 'start' || phase === 'open';
-    const capture = host.startCapture('cpu', name, { duration: longer ? '60s' : '500ms' });
+    const capture = host.startCapture('cpu', name, { duration: duration ?? (longer ? '60s' : '500ms') });
     if (held)
         await host.waitLog(name, held);
     else
@@ -100,6 +100,25 @@ test('kill -9 of the agent, in every phase: the new one finds the capture in its
         assert.deepEqual(await host.helperPids('proctor-probe'), [], 'no probe is left');
         await host.proctor(['delete', name], { expectCode: 0 });
     }
+});
+
+test('kill -9 of the agent in a phase that never ends: the capture ends by its own limits', async t => {
+    const host = startHost(t);
+    const ways = holds.filter(way => ['upgrade', 'Profiler.start', 'Profiler.stop', 'frame'].includes(way.hold));
+    // Side by side: they only wait, and one kill is enough for all.
+    const captures = await Promise.all(ways.map((way, i) => holdPhase(host, `app${i}`, way, '500ms')));
+    const pids = await Promise.all(ways.map((way, i) => host.pid(`app${i}`)));
+    const [agent] = await host.helperPids('proctor-agent');
+    process.kill(agent, 'SIGKILL');
+    await Promise.all(ways.map(async (way, i) => {
+        const result = await captures[i].finish(30000);
+        checkEnd(result, ['ETIMEDOUT', 'PROBE_GONE'], way.phase);
+        const took = result.record.ended_ms - result.record.created_ms;
+        assert.ok(took < 30000 * slow, `${way.hold}: the capture ended after ${took} ms`);
+        checkPort(pids[i], way, result.record);
+        assert.ok(isAlive(pids[i]));
+    }));
+    assert.deepEqual(await host.helperPids('proctor-probe'), [], 'no probe is left');
 });
 
 test('kill -9 of the agent while a real app is profiled: the capture is done', async t => {

@@ -110,6 +110,16 @@ test('"profiling": "always" has its port open from the start, and a capture leav
     }
 });
 
+const forgedLine = port => `Debugger listening on ws://127.0.0.1:${port}/${forgedUuid}\n`;
+
+// After forge.js has ended: all that it wrote is there, and nothing of the real inspector.
+async function checkForgedLog(host, name, port) {
+    const [, count] = await host.waitLog(name, /forged (\d+)\n/);
+    const rest = host.log(name, 'err').split(forgedLine(port));
+    assert.deepEqual(rest.filter(text => text), []);
+    assert.equal(rest.length - 1, Number(count), 'no line of the app is lost');
+}
+
 test('a forged line for a port of somebody else is not followed, on every Node', async t => {
     const host = startHost(t);
     let connections = 0;
@@ -128,25 +138,74 @@ test('a forged line for a port of somebody else is not followed, on every Node',
         assert.deepEqual(listeningPorts(await host.pid(node.app)), []);
         await host.proctor(['stop', node.app], { expectCode: 0 });
         // What the app wrote itself is its own, also where it looks like Node's.
-        const err = host.log(node.app, 'err');
-        assert.ok(err.includes(forgedUuid));
-        assert.equal(err.replaceAll(`Debugger listening on ws://127.0.0.1:${server.address().port}/${forgedUuid}\n`, ''), '');
+        await checkForgedLog(host, node.app, server.address().port);
     });
     assert.equal(connections, 0, 'nobody connected to the port of the forged line');
 });
 
+// What is told to the person is the truth: a good profile, or a failure with a sentence.
+function checkGoodOrClear(result) {
+    if (result.code === 0) {
+        assert.equal(result.record.state, 'done');
+        assert.ok(cpuShare(result.profile, 'hotLoop') >= 0.6);
+        return;
+    }
+    assert.equal(result.record.state, 'failed', errorOf(result));
+    assert.ok(result.record.error.message.length > 10, errorOf(result));
+    assert.equal(result.profile, null);
+}
+
+// One of each way in which Node answers a client that it does not want.
+const edgeNodes = nodes.filter(node => [8, 12, 20, 26].includes(node.major));
 test('a forged line for a port of the app itself ends in a clear answer or in a good profile', async t => {
     const host = startHost(t);
     await host.startApps([{ name: 'app', script: appFile('forge.js') }]);
-    await host.waitLog('app', /forging/);
+    const [, port] = await host.waitLog('app', /forging (\d+)/);
     const pid = await host.pid('app');
-    const { code, record, profile } = await host.capture('cpu', 'app');
-    if (code === 0)
-        assert.ok(cpuShare(profile, 'hotLoop') >= 0.6);
-    else
-        assert.match(record.state, /^failed$/);
+    checkGoodOrClear(await host.capture('cpu', 'app'));
     assert.ok(isAlive(pid));
-    await until('only its own port is open', () => listeningPorts(pid).length === 1, 3000 * slow);
+    await until('only its own port is open', () => listeningPorts(pid).join() === port, 3000 * slow);
+    await host.proctor(['stop', 'app'], { expectCode: 0 });
+    await checkForgedLog(host, 'app', port);
+});
+
+test('a forged line immediately before Node\'s own, for a port of somebody else, is not followed', async t => {
+    const host = startHost(t);
+    let connections = 0;
+    const server = net.createServer(socket => { connections++; socket.destroy(); }).listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await once(server, 'listening');
+    await forEachNode(edgeNodes, async node => {
+        await host.startApps([{
+            name: node.app, script: appFile('forge-first.js'), interpreter: node.path,
+            env: { FORGE_PORT: String(server.address().port), ...profilingEnv(node.major) },
+        }]);
+        await host.waitLog(node.app, /ready/);
+        const result = await host.capture('cpu', node.app, { duration: '500ms' });
+        assert.equal(result.code, 0, errorOf(result));
+        assert.ok(cpuShare(result.profile, 'hotLoop') >= 0.6);
+        assert.deepEqual(listeningPorts(await host.pid(node.app)), []);
+        await host.proctor(['stop', node.app], { expectCode: 0 });
+        assert.equal(host.log(node.app, 'err'), forgedLine(server.address().port));
+    });
+    assert.equal(connections, 0, 'nobody connected to the port of the forged line');
+});
+
+test('a forged line immediately before Node\'s own, for the inspector\'s own port, ends well or clearly', async t => {
+    const host = startHost(t);
+    await forEachNode(edgeNodes, async node => {
+        await host.startApps([{
+            name: node.app, script: appFile('forge-first.js'), interpreter: node.path, env: profilingEnv(node.major),
+        }]);
+        await host.waitLog(node.app, /ready/);
+        const pid = await host.pid(node.app);
+        const result = await host.capture('cpu', node.app, { duration: '500ms' });
+        checkGoodOrClear(result);
+        assert.ok(isAlive(pid));
+        if (!result.record.warnings?.includes('port_left_open'))
+            await until(`no inspector is open (${errorOf(result)})`, () => listeningPorts(pid).length === 0, 3000 * slow);
+        await host.proctor(['delete', node.app], { expectCode: 0 });
+    });
 });
 
 test('the user\'s own --inspect stays open after a capture, on every Node', async t => {
@@ -219,6 +278,7 @@ test('while a capture runs on Node 12 and up, nobody else learns the address', {
     await capture.waitPhase('running');
     const [inspector] = listeningPorts(pid);
     assert.equal((await listTargets(inspector)).status, 404);
+    host.assertNoUuid();
     assert.equal((await capture.finish()).code, 0);
 });
 

@@ -16,6 +16,10 @@ if [ -e "$nodes" ]; then
     . "$nodes"
     [ ! -x "${NODE_TEST:-}" ] || PATH=$(dirname "$NODE_TEST"):$PATH
 fi
+if ! command -v node >/dev/null; then
+    echo "demo.sh: there is no node to run the example on: run 'make deps', or install nodejs by hand" >&2
+    exit 2
+fi
 
 home=$(mktemp -d "${TMPDIR:-/tmp}/proctor-demo-XXXXXX")
 export PROCTOR_HOME=$home

@@ -20,17 +20,18 @@ if [ "$(uname -sm)" != "Linux x86_64" ]; then
     exit 2
 fi
 
-# npm's own words come out only when it fails.
+# npm's own words come out only when it fails.  Its cache is in our folder too and goes away: nothing is written
+# outside.
 install_into() {
     local set=$1 folder=$2 log
     cp "$here/$set/package.json" "$here/$set/package-lock.json" "$here/../../.npmrc" "$folder/"
     log=$(mktemp "$folder/npm.XXXXXX")
-    if ! (cd "$folder" && npm ci --no-bin-links >"$log" 2>&1); then
+    if ! (cd "$folder" && npm ci --no-bin-links --cache "$folder/.npm" >"$log" 2>&1); then
         cat "$log" >&2
         echo "nodes.sh: npm could not install the Node versions of tests/tools/$set/package.json" >&2
         return 1
     fi
-    rm -f "$log"
+    rm -rf "$log" "$folder/.npm"
     # Headers and manual pages are four fifths of the files and no test reads them.
     rm -rf "$folder"/node_modules/*/include "$folder"/node_modules/*/share
 }
@@ -41,6 +42,11 @@ folder_of() {
     hash=$(sha256sum <"$here/$set/package-lock.json" | cut -c1-16)
     folder=$cache/$set-$hash
     if [ ! -d "$folder" ]; then
+        if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
+            echo "nodes.sh: node and npm are missing, they install the Node versions of the end-to-end tests and of the" \
+                "demo: run 'make deps', or install nodejs and npm by hand" >&2
+            return 2
+        fi
         mkdir -p "$cache"
         fresh=$(mktemp -d "$cache/.$set.XXXXXX")
         # This function runs in a subshell, so the trap is its own; after the rename there is nothing left to remove.

@@ -10,6 +10,10 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=${PROCTOR_BUILD:-$root/build/release}
+if ! command -v valgrind >/dev/null; then
+    echo "valgrind.sh: valgrind is missing: run 'make deps', or install it by hand" >&2
+    exit 2
+fi
 . "${PROCTOR_NODES:-$root/build/nodes.env}"
 options=(-q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect --num-callers=24)
 suppressions=$root/tests/tools/valgrind.supp
