@@ -16,6 +16,7 @@
 #include "lib/base/log.h"
 #include "lib/base/path.h"
 #include "lib/base/procfs.h"
+#include "lib/base/uuid.h"
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
 #include "supervisor/slots.h"
@@ -99,6 +100,7 @@ void inspector_process_started(struct inspector *i, bool user_opens)
     stderr_lines_init(&i->instance->err.lines, confirm_line, see_line, i);
     i->user_port = 0;
     i->silent_pid = i->signalled_pid = 0;
+    i->line_due = false;
     i->old_port_count = i->port_count = 0;
     i->keep_open = false;
     i->child_count = 0;
@@ -341,6 +343,8 @@ static void send_signal(struct inspector *i)
     if (i->signalled_pid != i->pid)
         remember_old_ports(i);
     i->signalled_pid = i->pid;
+    i->line_due = true;
+    i->guesses = 0;
     set_state(i, INSPECTOR_SIGNALLED, LINE_MS, POLL_MS);
     r = syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0) < 0 ? -errno : 0;
     (void)close(pidfd);
@@ -395,6 +399,15 @@ static pid_t listener_of(const struct inspector *i, unsigned port)
     return 0;
 }
 
+/* A line that is due, of a port that is closed by the time we read it: an inspector that opens again may be closed within the
+ * same turn of the process's loop, and that of a process that is gone went with it.  Few are believed. */
+static bool may_be_closed_already(struct inspector *i, unsigned port, const char *path)
+{
+    bool gone = i->line_due && !i->instance->process;
+    bool due = gone || i->state == INSPECTOR_REOPENS;
+    return due && !is_old_port(i, port) && uuid_valid(path) && i->guesses++ < GUESSES_MAX;
+}
+
 /* Node listens before it prints, so a table that was read after the line says no for good.  The table is read once for all
  * lines that one look at the pipe shows, and not more often than every PORTS_EVERY_MS: until then the line waits in
  * the pipe, and an app that prints thousands of them waits with it. */
@@ -410,10 +423,7 @@ static enum stderr_answer confirm_line(void *arg, unsigned port, const char *pat
     }
     if (listener_of(i, port) > 0)
         return STDERR_YES;
-    /* The port of an inspector that opens again may be closed within the same turn of the process's loop. */
-    bool guess =
-        i->state == INSPECTOR_REOPENS && !is_old_port(i, port) && i->guesses++ < GUESSES_MAX;
-    return guess ? STDERR_YES : STDERR_NO;
+    return may_be_closed_already(i, port, path) ? STDERR_YES : STDERR_NO;
 }
 
 /* A process of the instance that is not the target: opened by its cluster primary in our wake. */
@@ -444,6 +454,7 @@ static void see_target(struct inspector *i, unsigned port, const char *path)
     if (never_asked || i->state == INSPECTOR_OPEN || i->state == INSPECTOR_CHECKING ||
         i->state == INSPECTOR_CLOSED)
         return;
+    i->line_due = false;
     i->port = port;
     i->ours = true;
     (void)snprintf(i->path, sizeof i->path, "%s", path);

@@ -56,7 +56,7 @@ struct inspector {
     unsigned user_port; /* is open anyhow: the user's own --inspect, or "profiling": "always" */
     char user_path[INSPECTOR_PATH_MAX];
     bool reopens;     /* the capture found the event loop blocked */
-    unsigned guesses; /* lines believed in INSPECTOR_REOPENS whose port was closed already */
+    unsigned guesses; /* lines believed although their port was closed already */
     unsigned polls;   /* of INSPECTOR_LEFT_OPEN */
     struct proc_port
         ports[INSPECTOR_PORTS]; /* who of the instance listens where, as it was at ports_at_ms */
@@ -67,6 +67,7 @@ struct inspector {
         [INSPECTOR_PORTS]; /* of the target before its first signal: none is the inspector's */
     size_t old_port_count;
     pid_t signalled_pid;
+    bool line_due;  /* signalled, and its line has not come */
     bool keep_open; /* "profiling": "always" */
     inspector_opened_cb on_opened;
     inspector_checked_cb on_checked;
