@@ -39,8 +39,7 @@ static void on_msg(struct conn *conn, struct msg *m);
 static void on_deadline(uv_timer_t *timer);
 static void on_conn_closed(struct conn *conn, int reason);
 
-/* ---- opening and closing
- * ------------------------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static void say_hello(struct agent *a)
 {

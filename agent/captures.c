@@ -33,8 +33,7 @@ static void on_capture_answer(struct capture *c);
 static void on_capture_done(struct capture *c);
 static void on_listed(struct listing *l, json_t *result);
 
-/* ---- opening and closing
- * ------------------------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static void on_found(void *arg, struct record *r)
 {
@@ -263,8 +262,7 @@ static void on_capture_done(struct capture *c)
         spool_retain(&cs->spool, loop_wall_ms());
 }
 
-/* ---- the other requests
- * -------------------------------------------------------------------------------------------- */
+/* ---- the other requests ---------------------------------------------------------------------- */
 
 /* What is sent to the supervisor comes before our answer in the same stream, so whoever has the
  * answer can rely on it; only a capture whose record is being written is told later. */
@@ -343,8 +341,7 @@ static void on_listed(struct listing *l, json_t *result)
         begin_list(cs);
 }
 
-/* ---- what the supervisor says
- * -------------------------------------------------------------------------------------- */
+/* ---- what the supervisor says ---------------------------------------------------------------- */
 
 /* Splits the id of one of our requests, "<capture id>:<verb>". */
 static bool split_request(const char *request, char ret_id[static UUID_TEXT], const char **ret_verb)

@@ -390,8 +390,7 @@ json_t *record_to_request(const struct record *r)
     return object;
 }
 
-/* ---- what happens to it
- * -------------------------------------------------------------------------------------------- */
+/* ---- what happens to it ---------------------------------------------------------------------- */
 
 static bool has_phase(const struct record *r, const char *name)
 {

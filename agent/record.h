@@ -99,8 +99,7 @@ void record_init(struct record *r);
 void record_clear(struct record *r);
 #define AUTORECORD __attribute__((cleanup(record_clear)))
 
-/* ---- out of JSON: `ret_record` is initialised by the caller and holds something only on success
- * ---- */
+/* ---- out of JSON: `ret_record` is initialised by the caller and holds something only on success  */
 
 /* From the fields of a capture.start that passed wire_method_check().  Returns 0, or
  * ERR_UNSUPPORTED or ERR_INVALID with a sentence. */

@@ -209,8 +209,7 @@ int spool_read(const struct spool *s, const char *id, struct record *ret_record,
     return 0;
 }
 
-/* ---- the life of a capture's files
- * --------------------------------------------------------------------------------- */
+/* ---- the life of a capture's files ----------------------------------------------------------- */
 
 int spool_files_init(struct spool_files *f, const struct spool *s, const struct record *r)
 {
@@ -351,8 +350,7 @@ void spool_ended(struct spool *s, const struct record *r)
         index_add(s, r);
 }
 
-/* ---- what a crash left
- * --------------------------------------------------------------------------------------------- */
+/* ---- what a crash left ----------------------------------------------------------------------- */
 
 struct scan {
     struct spool *s;

@@ -40,8 +40,7 @@ static struct got got[MESSAGES_MAX];
 static unsigned got_count;
 static bool agent_over, supervisor_over, late;
 
-/* ---- the supervisor's end
- * ------------------------------------------------------------------------------------------ */
+/* ---- the supervisor's end -------------------------------------------------------------------- */
 
 static void on_msg(struct conn *c, struct msg *m)
 {
@@ -179,8 +178,7 @@ static bool there(int n, const char *extension)
     return access(path, F_OK) == 0;
 }
 
-/* ---- a private agent for each test
- * --------------------------------------------------------------------------------- */
+/* ---- a private agent for each test ----------------------------------------------------------- */
 
 static int set_up(void **state)
 {
@@ -446,8 +444,7 @@ static void finishes_writing_when_it_is_told_to_end(void **state)
     assert_true(there(2, ".part"));
 }
 
-/* ---- slow and full disks
- * --------------------------------------------------------------------------------------------- */
+/* ---- slow and full disks --------------------------------------------------------------------- */
 
 static uv_sem_t busy;
 

@@ -24,8 +24,7 @@ static struct spool spool;
 static char found[4][UUID_TEXT];
 static unsigned found_count;
 
-/* ---- a private home for each test
- * ---------------------------------------------------------------------------------- */
+/* ---- a private home for each test ------------------------------------------------------------ */
 
 static int set_up(void **state)
 {

@@ -9,8 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-/* ---- this program as the child
- * -------------------------------------------------------------------------------------- */
+/* ---- this program as the child --------------------------------------------------------------- */
 
 static void report_status(const char *name)
 {

@@ -284,8 +284,7 @@ static void the_index_says_when_which_output_came(void **state)
         assert_true(found[i]);
 }
 
-/* ---- what happens to the file from outside
- * ------------------------------------------------------------------------------- */
+/* ---- what happens to the file from outside --------------------------------------------------- */
 
 static void a_file_cut_short_from_outside_is_continued_at_its_end(void **state)
 {

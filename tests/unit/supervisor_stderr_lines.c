@@ -128,8 +128,7 @@ static void assert_run_split(const char *text, const char *kept, const char *see
     run_clear(&run);
 }
 
-/* ---- what the versions print
- * ------------------------------------------------------------------------------------------- */
+/* ---- what the versions print ----------------------------------------------------------------- */
 
 static const char app_lines[] =
     "starting\nDebug mode is off\nat work\n\nFor you\nhalf a line, the other half\nend\n";
@@ -175,8 +174,7 @@ static void the_port_is_asked_for_once(void **state)
     run_clear(&run);
 }
 
-/* ---- what only looks like it
- * -------------------------------------------------------------------------------------------- */
+/* ---- what only looks like it ----------------------------------------------------------------- */
 
 static void a_line_that_cannot_be_judged_yet_waits_and_what_is_before_it_goes(void **state)
 {

@@ -18,8 +18,7 @@
 #include "lib/base/str.h"
 #include "lib/wire/msg.h"
 
-/* ---- a small server: one thread that runs a script
- * --------------------------------------------------------------------- */
+/* ---- a small server: one thread that runs a script ------------------------------------------- */
 
 typedef void (*script_fn)(void);
 
@@ -199,8 +198,7 @@ static void nobody_there_is_told_at_once(void **state)
     assert_null(client.path);
 }
 
-/* ---- progress and interruption
- * ----------------------------------------------------------------------------------------- */
+/* ---- progress and interruption --------------------------------------------------------------- */
 
 static void tells_thrice(void)
 {
@@ -608,8 +606,7 @@ static void an_answer_may_bring_a_descriptor(void **state)
     served();
 }
 
-/* ---- a supervisor that hangs
- * ------------------------------------------------------------------------------------------------ */
+/* ---- a supervisor that hangs ----------------------------------------------------------------- */
 
 static void check_silent(const char *text, const char *sentence)
 {

@@ -11,8 +11,7 @@
 
 enum { TEXT = 400 };
 
-/* ---- values that fit and that do not
- * ----------------------------------------------------------------------------------- */
+/* ---- values that fit and that do not --------------------------------------------------------- */
 
 static json_t *string_of(long long len)
 {
@@ -189,8 +188,7 @@ static void the_sentence_is_cut_to_the_space_there_is(void **state)
     assert_string_equal(text, "app.start");
 }
 
-/* ---- against the documentation
- * ----------------------------------------------------------------------------------------- */
+/* ---- against the documentation --------------------------------------------------------------- */
 
 static void read_protocol(struct buf *text)
 {
