@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/base/err.h"
+#include "lib/base/io.h"
 
 void result_file_init(struct result_file *f, int fd, uint64_t limit)
 {
@@ -16,24 +17,10 @@ void result_file_init(struct result_file *f, int fd, uint64_t limit)
     f->error = 0;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 static int flush(struct result_file *f)
 {
     if (f->error == 0 && f->buffered > 0)
-        f->error = write_all(f->fd, f->buffer, f->buffered);
+        f->error = io_write_all(f->fd, f->buffer, f->buffered);
     f->buffered = 0;
     return f->error;
 }

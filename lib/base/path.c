@@ -13,6 +13,7 @@
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
+#include "lib/base/io.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
@@ -183,20 +184,6 @@ int path_read(const char *path, struct buf *out)
     }
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 static int sync_directory_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -211,7 +198,7 @@ int path_write_atomic(const char *path, const void *data, size_t len, mode_t mod
     AUTOCLOSE int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return -errno;
-    int r = write_all(fd, data, len);
+    int r = io_write_all(fd, data, len);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     if (r == 0 && rename(temp, path) < 0)

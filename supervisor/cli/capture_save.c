@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/io.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
@@ -109,20 +110,6 @@ int capture_path_check(const char *wanted, char **ret_dir)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* Reads from the beginning, wherever the descriptor stands: others may share its position. */
 static int64_t copy(int from, int to)
 {
@@ -134,7 +121,7 @@ static int64_t copy(int from, int to)
             continue;
         if (n <= 0)
             return n < 0 ? -errno : done;
-        int r = write_all(to, space, (size_t)n);
+        int r = io_write_all(to, space, (size_t)n);
         if (r < 0)
             return r;
         done += n;
