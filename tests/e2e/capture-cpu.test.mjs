@@ -167,7 +167,7 @@ test('an ES module, on every Node from 12, with FORCE_INSPECTOR in env', async t
     });
 });
 
-test('Ctrl-C stops a capture and keeps it, a second one cancels it', async t => {
+test('Ctrl-C stops a capture and keeps it', async t => {
     const host = startHost(t);
     await host.startApps([{ name: 'app', script: appFile('cpu.js') }]);
     await host.waitLog('app', /listening/);
@@ -176,15 +176,8 @@ test('Ctrl-C stops a capture and keeps it, a second one cancels it', async t => 
     kept.interrupt();
     const one = await kept.finish();
     assert.equal(one.code, 0, one.stderr);
-    assert.match(one.record.state, /^(done|partial)$/);
+    assert.equal(one.record.state, 'done');
     assert.ok(cpuShare(one.profile, 'hotLoop') > 0.3);
-
-    const dropped = host.startCapture('cpu', 'app', { duration: '60s' });
-    await dropped.waitPhase('running');
-    dropped.interrupt();
-    dropped.interrupt();
-    const two = await dropped.finish();
-    assert.ok(['cancelled', 'done', 'partial'].includes(two.record.state), two.record.state);
 });
 
 test('a capture without a duration runs until it is stopped, and can be stopped or cancelled from elsewhere', async t => {
@@ -254,8 +247,9 @@ test('restart and stop in the middle of a capture are not held up by it', async 
         await host.proctor([verb, 'app'], { expectCode: 0 });
         assert.ok(!isAlive(pid));
         assert.ok(Date.now() - began < 6000 * slow, `${verb} took ${Date.now() - began} ms`);
-        const { record } = await capture.finish();
-        assert.ok(['partial', 'failed'].includes(record.state), record.state);
-        assert.ok(PHASES.includes(record.phase), record.phase);
+        const { record, profile } = await capture.finish();
+        assert.equal(record.state, 'partial', JSON.stringify(record));
+        assert.equal(record.reason, 'app_stop');
+        assert.ok(profile.nodes.length > 0);
     }
 });
