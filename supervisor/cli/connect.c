@@ -103,9 +103,13 @@ int connect_call(struct client *c, const char *what, const char *method, json_t 
                  struct msg *ret_answer)
 {
     int r = connect_ask(c, method, params, ret_answer);
-    if (r < 0)
-        say_error("%s: %s", what, say_reason(r, ret_answer));
-    else
+    if (r == 0) {
         connect_say_warnings(ret_answer->result);
+        return CMD_DONE;
+    }
+    /* It was there when we connected, and nobody has taken its place since. */
+    if (!ret_answer->root && (r == -ECONNREFUSED || r == -ENOENT))
+        return connect_say(ERR_NOT_RUNNING);
+    say_error("%s: %s", what, say_reason(r, ret_answer));
     return say_exit_code(r);
 }

@@ -347,6 +347,19 @@ test('the desired state survives the supervisor', async t => {
     assert.equal(lastEnv(host).a, 'kept');
 });
 
+// A supervisor that is killed between our connecting and its answer: its socket stays, and nobody is behind it.
+test('a supervisor that dies while it is asked is not running', async t => {
+    const host = startHost(t);
+    const socket = path.join(host.home, 'control.sock');
+    const server = net.createServer(connection => {
+        connection.destroy();
+        server.close();
+    });
+    await new Promise(resolve => server.listen(socket, resolve));
+    const { stderr } = await host.proctor(['ping'], { expectCode: 3 });
+    assert.match(stderr, /no supervisor is running/);
+});
+
 // Speaks to the supervisor itself: one line, and the answer.
 async function sayHello(host, message) {
     const socket = net.connect(path.join(host.home, 'control.sock'));
