@@ -30,7 +30,14 @@
     X(ERR_AGENT_GONE, -5020, "AGENT_GONE", "the agent ended unexpectedly")                         \
     X(ERR_INSPECTOR, -5021, "INSPECTOR", "the inspector answered with an error")                   \
     X(ERR_WRONG_PROCESS, -5022, "WRONG_PROCESS", "the inspector belongs to another process")       \
-    X(ERR_STOPPING, -5023, "STOPPING", "shutting down")
+    X(ERR_STOPPING, -5023, "STOPPING", "shutting down")                                            \
+    X(ERR_UNREACHABLE, -5024, "UNREACHABLE", "the host is not connected")                          \
+    X(ERR_REVOKED, -5025, "REVOKED", "the identity of this host is revoked")                       \
+    X(ERR_UNTRUSTED, -5026, "UNTRUSTED", "the peer is not who it must be")                         \
+    X(ERR_DENIED, -5027, "DENIED", "not allowed for this account")                                 \
+    X(ERR_LOGIN, -5028, "LOGIN", "not logged in")                                                  \
+    X(ERR_TOO_MANY, -5029, "TOO_MANY", "too many attempts, try again later")                       \
+    X(ERR_MISMATCH, -5030, "MISMATCH", "the bytes are not those that were announced")
 
 enum err_code {
 #define X(name, value, json, text) name = value,

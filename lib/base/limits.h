@@ -69,3 +69,53 @@
 
 /* Text of one exit's last stderr lines kept for `why` and for failed starts. */
 #define LIMIT_STDERR_TAIL 4096u
+
+/* One text message of the channel between agent and console: a list of LIMIT_INSTANCES processes of 250 bytes each. */
+#define LIMIT_CHANNEL_MESSAGE (1u << 20)
+
+/* Bytes of text messages queued towards a peer of the channel that does not read; past it the connection is closed. */
+#define LIMIT_CHANNEL_QUEUE (4u << 20)
+
+/* Results of one host that the console takes in at the same time. */
+#define LIMIT_CHANNEL_BLOBS 4u
+
+/* A result as it is stored, compressed: one that takes more does not come from V8. */
+#define LIMIT_BLOB_STORED (4ull << 30)
+
+/* A command waits for its host no longer, whatever its requester says. */
+#define LIMIT_COMMAND_WAIT_MS (24 * 60 * 60 * 1000)
+
+/* Hosts of one console, and connections before their first message, all together and from one address. */
+#define LIMIT_HOSTS 20000u
+#define LIMIT_AGENT_HANDSHAKES 512u
+
+/* Requests of the API: head and body, connections open at the same time, all together and from one address. */
+#define LIMIT_HTTP_HEAD (16u << 10)
+#define LIMIT_HTTP_BODY (256u << 10)
+#define LIMIT_HTTP_CONNECTIONS 2000u
+#define LIMIT_HTTP_PER_ADDRESS 200u
+
+/* A client that takes or sends nothing for so long is dropped. */
+#define LIMIT_HTTP_SILENT_S 30u
+
+/* Viewers of live updates, and bytes that wait for one before it is told to fetch everything anew. */
+#define LIMIT_LIVE_VIEWERS 500u
+#define LIMIT_LIVE_QUEUE (1u << 20)
+
+/* Processes that one request profiles at once. */
+#define LIMIT_CAPTURE_TARGETS 100u
+
+/* Rows of one page of a list of the API. */
+#define LIMIT_PAGE_ROWS 500u
+
+/* Accounts and API tokens. */
+#define LIMIT_USERS 1000u
+#define LIMIT_TOKENS 1000u
+#define LIMIT_PASSWORD 1024u
+
+/* What an analysis may take: memory, time, and the text that comes out. */
+#define LIMIT_ANALYSIS_MEMORY (3ull << 30)
+#define LIMIT_ANALYSIS_SECONDS 120u
+#define LIMIT_ANALYSIS_TEXT (16u << 20)
+#define LIMIT_TREE_NODES 10000u
+#define LIMIT_TABLE_ROWS 5000u

@@ -10,10 +10,9 @@
 #include "lib/base/uuid.h"
 
 // clang-format off
-#define REQUIRED 1
-#define OPTIONAL 0
-#define END {NULL, WIRE_STRING, 0, 0, 0}
-#define FIELDS(...) (const struct wire_field[]){__VA_ARGS__ __VA_OPT__(,) END}
+#define REQUIRED WIRE_REQUIRED
+#define OPTIONAL WIRE_OPTIONAL
+#define FIELDS WIRE_FIELDS
 #define TARGETS  {"targets", WIRE_STRINGS, REQUIRED, 1, LIMIT_APPS}
 #define ENV(when) {"env", WIRE_OBJECT, when, 0, LIMIT_LIST}
 #define ID       {"id", WIRE_UUID, REQUIRED, 36, 36}
@@ -53,9 +52,14 @@ static const struct wire_method methods[] = {
     {"capture.cancel", BOTH_WAYS, FIELDS(ID), 0},
     {"capture.list", BOTH_WAYS, FIELDS(), 0},
     {"capture.get", BOTH_WAYS, FIELDS(ID), 0},
+    {"link.set", BOTH_WAYS, FIELDS({"token", WIRE_STRING, REQUIRED, 1, 512}), 0},
+    {"link.status", BOTH_WAYS, FIELDS(), 0},
+    {"link.remove", BOTH_WAYS, FIELDS(), 0},
 
+    {"host.list", WIRE_AGENT_TO_SUPERVISOR, FIELDS(), 0},
     {"probe.start", WIRE_AGENT_TO_SUPERVISOR,
-     FIELDS(ID, NAME("kind", REQUIRED), NAME("app", REQUIRED), INSTANCE, PID(OPTIONAL), DURATION, INTERVALS), 1},
+     FIELDS(ID, NAME("kind", REQUIRED), NAME("app", REQUIRED), INSTANCE, PID(OPTIONAL), DURATION, INTERVALS,
+            {"role", WIRE_STRING, OPTIONAL, 1, 16}), 1},
     {"probe.stop", WIRE_AGENT_TO_SUPERVISOR, FIELDS(ID), 0},
     {"probe.cancel", WIRE_AGENT_TO_SUPERVISOR, FIELDS(ID), 0},
     {"probe.ack", WIRE_AGENT_TO_SUPERVISOR, FIELDS(ID), 0},
@@ -141,19 +145,25 @@ static const char *type_text(enum wire_type type)
 int wire_method_check(const struct wire_method *m, const json_t *params, char *reterr_text,
                       size_t size)
 {
-    for (const struct wire_field *f = m->fields; f->name; f++) {
+    return wire_fields_check(m->name, m->fields, params, reterr_text, size);
+}
+
+int wire_fields_check(const char *name, const struct wire_field *fields, const json_t *params,
+                      char *reterr_text, size_t size)
+{
+    for (const struct wire_field *f = fields; f->name; f++) {
         const json_t *value = json_object_get(params, f->name);
         if (!value && !f->required)
             continue;
         if (value && field_fits(f, value))
             continue;
         if (!value)
-            (void)snprintf(reterr_text, size, "%s: field \"%s\" is missing", m->name, f->name);
+            (void)snprintf(reterr_text, size, "%s: field \"%s\" is missing", name, f->name);
         else if (f->type == WIRE_BOOL)
-            (void)snprintf(reterr_text, size, "%s: field \"%s\" must be %s", m->name, f->name,
+            (void)snprintf(reterr_text, size, "%s: field \"%s\" must be %s", name, f->name,
                            type_text(f->type));
         else
-            (void)snprintf(reterr_text, size, "%s: field \"%s\" must be %s %lld to %lld", m->name,
+            (void)snprintf(reterr_text, size, "%s: field \"%s\" must be %s %lld to %lld", name,
                            f->name, type_text(f->type), f->min, f->max);
         return ERR_INVALID;
     }

@@ -48,6 +48,18 @@ const struct wire_method *wire_method_find(const char *name, enum wire_from from
 int wire_method_check(const struct wire_method *m, const json_t *params, char *reterr_text,
                       size_t size);
 
+/* The same for a list of fields; `name` is the message's, for the sentence. */
+int wire_fields_check(const char *name, const struct wire_field *fields, const json_t *params,
+                      char *reterr_text, size_t size);
+
+/* For tables of messages. */
+// clang-format off
+#define WIRE_REQUIRED 1
+#define WIRE_OPTIONAL 0
+#define WIRE_END {NULL, WIRE_STRING, 0, 0, 0}
+#define WIRE_FIELDS(...) (const struct wire_field[]){__VA_ARGS__ __VA_OPT__(,) WIRE_END}
+// clang-format on
+
 /* What a capture uses when its request names no interval. */
 enum { WIRE_DEFAULT_INTERVAL_US = 5000, WIRE_DEFAULT_INTERVAL_BYTES = 524288 };
 
