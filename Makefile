@@ -52,28 +52,40 @@ endif
 DEFS := -D_GNU_SOURCE -DPROCTOR_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"'
 COMPILE = $(CC) -std=gnu11 $(DEFS) -I. $(DEPS_C) $(WARN) $(HARD) $($(MODE)_C) $(CFLAGS)
 DO_LINK = $(CC) $(LINK) $($(MODE)_L) $(LDFLAGS)
-DEPS_L := -luv -ljansson -lwebsockets -lpthread -lm
+DEPS_L := -luv -ljansson -lwebsockets -lcurl -lsqlite3 -lssl -lcrypto -lzstd -lz -lpthread -lm
 
 # Layers: an archive per folder, without its main.o.  NEEDS_x: the archives that x is linked with, in link order.
 FOLDER_base := lib/base
+FOLDER_secure := lib/secure
+FOLDER_pack := lib/pack
 FOLDER_wire := lib/wire
 FOLDER_profile := lib/profile
 FOLDER_ecosystem := ecosystem
 FOLDER_supervisor := supervisor
 FOLDER_cli := supervisor/cli
 FOLDER_top := supervisor/cli/top
+FOLDER_away := supervisor/cli/away
 FOLDER_agent := agent
 FOLDER_inspector := agent/inspector
-LAYERS := base wire profile ecosystem supervisor cli top agent inspector
+FOLDER_store := remote/store
+FOLDER_remote := remote
+FOLDER_analyze := remote/analyze
+LAYERS := base secure pack wire profile ecosystem supervisor cli top away agent inspector store remote analyze
 NEEDS_base := base
-NEEDS_wire := wire base
+NEEDS_secure := secure base
+NEEDS_pack := pack base
+NEEDS_wire := wire pack secure base
 NEEDS_profile := profile base
 NEEDS_ecosystem := ecosystem base
 NEEDS_supervisor := supervisor ecosystem wire base
 NEEDS_cli := cli ecosystem wire base
 NEEDS_top := top profile base
-NEEDS_agent := agent wire base
+NEEDS_away := away secure base
+NEEDS_agent := agent wire pack secure base
 NEEDS_inspector := inspector wire base
+NEEDS_store := store wire pack secure base
+NEEDS_remote := remote store wire pack secure base
+NEEDS_analyze := analyze profile wire pack secure base
 
 # Programs: name = layer whose main.o it is.
 PROGRAMS := proctor:cli proctord:supervisor proctor-agent:agent proctor-probe:inspector proctor-top:top

@@ -31,7 +31,13 @@ TOOLS
 libuv libuv1-dev
 jansson libjansson-dev
 libwebsockets libwebsockets-dev
+openssl libssl-dev
+sqlite3 libsqlite3-dev
+libzstd libzstd-dev
+zlib zlib1g-dev
 LIBRARIES
+    # The flavours of libcurl for other TLS libraries have the same .pc file.
+    has_library libcurl && has_tool curl-config && curl-config --ssl-backends | grep -q OpenSSL || needed+=(libcurl4-openssl-dev)
     [ -e /usr/include/stdio.h ] || needed+=(libc6-dev)
     # libwebsockets loads its libuv glue as a plugin that no .pc file names.
     compgen -G '/usr/lib/*/libwebsockets-evlib_uv.so' >/dev/null || needed+=(libwebsockets-evlib-uv)
@@ -148,6 +154,6 @@ if [ ${#needed[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 ] || ! has_fuzzer; then
     fi
 fi
 
-flags=$(pkg-config --cflags libuv jansson libwebsockets)
+flags=$(pkg-config --cflags libuv jansson libwebsockets openssl sqlite3 libzstd zlib libcurl)
 mkdir -p "$(dirname "$out")"
 echo "DEPS_C := $flags" >"$out"

@@ -12,7 +12,8 @@ allowed() {
     lib/profile) echo "lib/profile lib/base lib/pack lib/secure" ;;
     lib/pack | lib/secure) echo "$1 lib/base" ;;
     ecosystem) echo "ecosystem lib/base" ;;
-    supervisor | supervisor/keeper | supervisor/cli | supervisor/cli/* | supervisor/cluster | agent | agent/inspector | agent/intake | remote | remote/*)
+    remote) echo "remote remote/store lib/base lib/wire lib/pack lib/secure" ;;
+    supervisor | supervisor/keeper | supervisor/cli | supervisor/cli/* | supervisor/cluster | agent | agent/inspector | agent/intake | remote/*)
         echo "$1 ecosystem lib/base lib/keep lib/wire lib/profile lib/pack lib/secure" ;;
     *) echo "" ;;
     esac
@@ -43,6 +44,10 @@ only() { # header pattern, where it may stand
 only 'uv\.h' 'lib/(base/loop|wire/)|supervisor/[a-z_]+\.[ch]|agent/|remote/'
 only 'jansson\.h' 'lib/base/json|lib/wire/|ecosystem/|supervisor/cli/|supervisor/[a-z_]+\.[ch]|agent/|remote/'
 only 'libwebsockets\.h' 'agent/inspector/|agent/uplink|remote/(http|live|agents)'
+only 'curl/.*' 'agent/enrol|supervisor/cli/away/https'
+only 'openssl/.*' 'lib/secure/'
+only 'sqlite3\.h' 'remote/store/'
+only 'zstd\.h|zlib\.h' 'lib/pack/'
 
 [ $bad = 0 ] && echo "layers: $count files include only what they may"
 exit $bad

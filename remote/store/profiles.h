@@ -1,0 +1,102 @@
+/* profiles.h (store) -- results: how they come in, where they lie, what was computed from them.
+ *
+ * A result comes in pieces into incoming/<capture>.part (its name tells nothing, so what it is of stands in a row), is checked
+ * whole, and then becomes a blob: bytes in a segment, named by the SHA-256 of the result itself.  The same bytes are there once.
+ * A blob of 4 MiB or more becomes a segment of its own by renaming its part file; a smaller one is appended to the open segment. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/uuid.h"
+#include "lib/wire/blob.h"
+
+struct db;
+
+/* ---- coming in (writes) ---------------------------------------------------------------------- */
+
+/* The part file of this capture, made or found again: `*ret_offset` bytes of it are on disk (what an earlier transfer of the same
+ * stored bytes has brought; one of other bytes is thrown away).  -ENOSPC when the disk has less than stored_bytes + 64 MiB left. */
+int incoming_begin(struct db *db, const char *capture, uint64_t stored_bytes,
+                   const uint8_t stored_sha256[static SHA256_BYTES], uint64_t *ret_offset);
+
+/* Appends; `offset` must be where it ends (ERR_PROTOCOL), and not run past stored_bytes (ERR_TOO_BIG).  Synced with the batch.  A
+ * batch that cannot be written or synced leaves the part file as long as it was. */
+int incoming_add(struct db *db, const char *capture, uint64_t offset, const void *data, size_t len);
+
+/* Any thread, no transaction: is the whole part file there and does it hold what was announced?  0, ERR_MISMATCH (a sentence in
+ * `reterr_text`), ERR_TOO_BIG, -errno. */
+int incoming_check(const char *dir, const char *capture, const struct blob_sums *announced,
+                   char *reterr_text, size_t size);
+
+struct profile_row {
+    char id[UUID_TEXT];  /* the capture's */
+    char host[UUID_TEXT];
+    char host_name[LIMIT_NAME + 1]; /* filled in when read */
+    char app[LIMIT_NAME + 1];
+    int64_t instance;
+    char kind[33];
+    int64_t created_ms;  /* of the capture's beginning */
+    int64_t stored_ms;
+    bool keep;           /* retention leaves it */
+    bool removed;        /* by retention or by hand: the row stays, the bytes are gone */
+    struct blob_sums sums;
+    /* where the bytes are */
+    int64_t segment;
+    uint64_t offset;
+};
+
+/* Makes a checked part file a profile, and the capture's row say so.  A second time: 0, nothing happens. */
+int profiles_add(struct db *db, const struct profile_row *row);
+
+/* Throws a part file away. */
+int incoming_drop(struct db *db, const char *capture);
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+struct profile_list {
+    struct profile_row *rows;
+    size_t count;
+};
+void profile_list_clear(struct profile_list *l);
+
+struct profile_filter {
+    const char *host; /* each: NULL or 0: any */
+    const char *app;
+    const char *kind;
+    const char *before;
+    size_t limit;
+};
+int profiles_list(struct db *db, const struct profile_filter *filter, struct profile_list *ret_list);
+int profiles_get(struct db *db, const char *id, struct profile_row *ret_row); /* ERR_NOT_FOUND */
+
+/* The file that holds its bytes, opened for reading; they stand at row->offset, row->sums.stored_bytes long.  ERR_NOT_FOUND when
+ * they were removed. */
+int profiles_open(struct db *db, const struct profile_row *row, int *ret_fd);
+
+/* ---- changing -------------------------------------------------------------------------------- */
+
+int profiles_set_keep(struct db *db, const char *id, bool keep);
+int profiles_remove(struct db *db, const char *id);
+
+/* What an analysis made of a blob: text under a name ("top", "tree") and the analyser's version; removed with the blob. */
+int analyses_put(struct db *db, const uint8_t sha256_of_result[static SHA256_BYTES], const char *name,
+                 int version, const char *text, size_t len);
+/* ERR_NOT_FOUND; the caller frees the text. */
+int analyses_get(struct db *db, const uint8_t sha256_of_result[static SHA256_BYTES], const char *name,
+                 int version, char **ret_text, size_t *ret_len);
+
+/* ---- retention ------------------------------------------------------------------------------- */
+
+struct retention {
+    int64_t keep_ms;      /* of profiles without `keep`, and of captures' rows twice as long */
+    uint64_t limit_bytes; /* of all segments */
+    int64_t audit_ms;     /* the audit log's rows */
+};
+#define RETENTION_DEFAULT {30LL * 24 * 3600 * 1000, 20ULL << 30, 400LL * 24 * 3600 * 1000}
+
+/* Removes what is too old and, oldest first, what is too much; gives the space back (a segment goes when nothing in it is wanted; one
+ * that is mostly holes is written anew).  Does a bounded piece of work: 1 when there is more to do. */
+int retention_step(struct db *db, const struct retention *limits, int64_t now_ms);
