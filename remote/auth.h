@@ -1,0 +1,46 @@
+/* auth.h -- who is asking: sessions (cookies) and API tokens (bearer), and what slows down those who guess. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "remote/store/accounts.h"
+
+struct auth;
+struct store;
+typedef struct uv_loop_s uv_loop_t;
+
+/* Where a session's secret and its CSRF value travel. */
+#define AUTH_COOKIE "proctor_session"
+#define AUTH_CSRF_HEADER "x-csrf-token"
+
+enum { AUTH_NAME = 2 * LIMIT_NAME, AUTH_CSRF = 65, AUTH_SESSION_MS = 12 * 60 * 60 * 1000 };
+
+struct auth_who {
+    char name[AUTH_NAME]; /* for records and the audit log: "user ann", "token 0123456789abcdef (ci)" */
+    char user[USER_NAME]; /* "" for a token */
+    enum role role;
+    bool by_session;      /* then changing requests need the CSRF value and our own Origin */
+    char csrf[AUTH_CSRF]; /* of the session: HMAC-SHA-256 of "csrf" with its secret, in hex */
+    uint8_t session_sha256[SHA256_BYTES];
+};
+
+/* `r`: 0 with `who` (borrowed), ERR_LOGIN (nobody, or not any more), ERR_TOO_MANY (too many wrong tokens from this address), or an
+ * error of the store. */
+typedef void (*auth_cb)(void *arg, int r, const struct auth_who *who);
+
+struct auth *auth_new(uv_loop_t *loop, struct store *store);
+void auth_free(struct auth *a);
+
+/* Looks at the headers (NULL: absent); `done` comes later, from the loop, exactly once. */
+void auth_check(struct auth *a, const char *cookie, const char *authorization, const char *address,
+                auth_cb done, void *arg);
+
+/* A login: scrypt in a thread, at most two at the same time, the same work for names that do not exist.  After 5 failures for an
+ * account or 20 for an address, each next try must wait twice as long (from 1 s, up to 5 minutes): ERR_TOO_MANY with `retry_ms`.
+ * Success: 0, the session is stored, and `cookie` is the value for Set-Cookie. */
+typedef void (*auth_login_cb)(void *arg, int r, int64_t retry_ms, const char *cookie,
+                              const struct auth_who *who);
+void auth_login(struct auth *a, const char *name, const char *password, const char *address,
+                auth_login_cb done, void *arg);

@@ -1,0 +1,50 @@
+/* fleet.h -- the hosts as they are now: who is connected, and what runs there.  In memory; hosts themselves are rows of the store.
+ *
+ * What the agents tell is foreign: a list of processes is looked at field by field, bounded, and kept as our own JSON. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/uuid.h"
+#include "remote/store/hosts.h"
+
+struct fleet;
+struct live;
+struct store;
+
+struct fleet *fleet_new(struct store *store, struct live *live);
+void fleet_free(struct fleet *f);
+
+/* Reads the hosts from the store, at the start and whenever somebody else changed it; `done` (may be NULL) comes later.  Hosts that
+ * are newly revoked are reported to `on_revoked`. */
+void fleet_load(struct fleet *f, void (*done)(void *arg, int r), void *arg);
+void fleet_on_revoked(struct fleet *f, void (*on_revoked)(void *arg, const char *host), void *arg);
+
+/* A host that was just enrolled, revoked by us, or renewed. */
+void fleet_put(struct fleet *f, const struct host_row *row);
+
+/* Borrowed; NULL: no such host.  A revoked one is there, too. */
+const struct host_row *fleet_get(const struct fleet *f, const char *host);
+bool fleet_connected(const struct fleet *f, const char *host);
+
+/* What the agent says. `hello` is its message; false: it left. */
+void fleet_set_connected(struct fleet *f, const char *host, bool connected, const json_t *hello,
+                         int64_t now_ms);
+/* The message `processes`: 0, or ERR_INVALID with a sentence. */
+int fleet_set_processes(struct fleet *f, const char *host, const json_t *message,
+                        char *reterr_text, size_t size);
+
+/* For the API, newest facts; owned by the caller.  HOST: id, name, release, connected, since_ms (of the present state), seen_ms,
+ * enrolled_ms, revoked, certificate_until_ms, processes (their number).  PROCESS as in docs/PROTOCOL.md, with host, host_name, at_ms and
+ * `stale` (the host is not connected any more).  `host` NULL: of all. */
+json_t *fleet_hosts(const struct fleet *f);
+json_t *fleet_host(const struct fleet *f, const char *host); /* NULL: none */
+json_t *fleet_processes(const struct fleet *f, const char *host);
+
+/* Can this be captured there, as far as we know?  0, ERR_NOT_FOUND (no such host, app or instance), ERR_REVOKED, ERR_UNSUPPORTED with the
+ * host's own sentence. A host that is not connected is fine: the command waits. */
+int fleet_check_target(const struct fleet *f, const char *host, const char *app, int64_t instance,
+                       const char *kind, char *reterr_text, size_t size);
