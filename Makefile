@@ -80,7 +80,7 @@ NEEDS_ecosystem := ecosystem base
 NEEDS_supervisor := supervisor ecosystem wire base
 NEEDS_cli := cli ecosystem wire base
 NEEDS_top := top profile base
-NEEDS_away := away secure base
+NEEDS_away := away cli wire secure base
 NEEDS_agent := agent wire pack secure base
 NEEDS_inspector := inspector wire base
 NEEDS_store := store wire pack secure base
@@ -88,8 +88,9 @@ NEEDS_remote := remote store wire pack secure base
 NEEDS_analyze := analyze profile wire pack secure base
 
 # Programs: name = layer whose main.o it is.
-PROGRAMS := proctor:cli proctord:supervisor proctor-agent:agent proctor-probe:inspector proctor-top:top
-LIBEXEC_PROGRAMS := proctord proctor-agent proctor-probe proctor-top
+PROGRAMS := proctor:cli proctord:supervisor proctor-agent:agent proctor-probe:inspector proctor-top:top \
+            proctor-away:away proctor-console:remote proctor-analyze:analyze
+BIN_PROGRAMS := proctor proctor-console
 program_name = $(firstword $(subst :, ,$1))
 program_layer = $(lastword $(subst :, ,$1))
 BINARIES := $(foreach p,$(PROGRAMS),$B/$(call program_name,$p))
@@ -106,8 +107,15 @@ $B/obj/%.o: %.c Makefile
 	$(if $(V),,@echo "  CC    $<")
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
+# Files that are linked into a program, by .incbin: an .S file depends on all that stands in its folder.
+ASSETS := $(wildcard remote/web/*)
+$B/obj/%.o: %.S Makefile $(ASSETS) remote/openapi.json
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  AS    $<")
+	$(Q)$(COMPILE) -c -o $@ $<
+
 define LAYER
-OBJECTS_$1 := $$(patsubst %.c,$B/obj/%.o,$$(filter-out %/main.c,$$(wildcard $$(FOLDER_$1)/*.c)))
+OBJECTS_$1 := $$(patsubst %,$B/obj/%.o,$$(basename $$(filter-out %/main.c,$$(wildcard $$(FOLDER_$1)/*.c $$(FOLDER_$1)/*.S))))
 $B/$1.a: $$(OBJECTS_$1)
 	@mkdir -p $$(@D)
 	$$(Q)rm -f $$@ && ar rcs $$@ $$^
@@ -216,8 +224,8 @@ demo: all $(NODES)
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
 	  $(DESTDIR)$(MANDIR)/man8
-	install -m 755 $B/proctor $(DESTDIR)$(BINDIR)/
-	install -m 755 $(patsubst %,$B/%,$(LIBEXEC_PROGRAMS)) $(DESTDIR)$(LIBEXECDIR)/
+	install -m 755 $(patsubst %,$B/%,$(BIN_PROGRAMS)) $(DESTDIR)$(BINDIR)/
+	install -m 755 $(filter-out $(patsubst %,$B/%,$(BIN_PROGRAMS)),$(BINARIES)) $(DESTDIR)$(LIBEXECDIR)/
 	for page in docs/man/*.[158]; do install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
 
 deps:

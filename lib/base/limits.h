@@ -98,9 +98,15 @@
 /* A client that takes or sends nothing for so long is dropped. */
 #define LIMIT_HTTP_SILENT_S 30u
 
+/* One answer of a console's API as the command line reads it: LIMIT_HOSTS hosts with several processes each. */
+#define LIMIT_API_ANSWER (64u << 20)
+
 /* Viewers of live updates, and bytes that wait for one before it is told to fetch everything anew. */
 #define LIMIT_LIVE_VIEWERS 500u
 #define LIMIT_LIVE_QUEUE (1u << 20)
+
+/* Captures of the console that have not ended, or whose result is still to come: they are kept in memory. */
+#define LIMIT_OPEN_CAPTURES 10000u
 
 /* Processes that one request profiles at once. */
 #define LIMIT_CAPTURE_TARGETS 100u
@@ -119,3 +125,9 @@
 #define LIMIT_ANALYSIS_TEXT (16u << 20)
 #define LIMIT_TREE_NODES 10000u
 #define LIMIT_TABLE_ROWS 5000u
+
+/* Pieces of work that wait for the console's store; past it the disk does not keep up. */
+#define LIMIT_STORE_QUEUE 10000u
+
+/* Sessions of one account: the oldest goes when one more logs in. */
+#define LIMIT_SESSIONS_PER_USER 20u

@@ -1,4 +1,5 @@
-/* hash.h -- SHA-256, HMAC-SHA-256, scrypt, random bytes, comparison in constant time, hex and base64url. */
+/* hash.h -- SHA-256, HMAC-SHA-256, scrypt, random bytes, comparison in constant time, hex and
+ * base64url. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,7 +17,7 @@ struct sha256_stream;
 struct sha256_stream *sha256_new(void);
 void sha256_add(struct sha256_stream *s, const void *data, size_t len);
 void sha256_end(struct sha256_stream *s, uint8_t ret_hash[static SHA256_BYTES]); /* frees */
-void sha256_free(struct sha256_stream *s);                                       /* without a result; NULL is fine */
+void sha256_free(struct sha256_stream *s); /* without a result; NULL is fine */
 
 /* Lower-case hex, NUL-terminated, and back (either case; exactly 64 digits): 0 or ERR_SYNTAX. */
 void sha256_to_hex(const uint8_t hash[static SHA256_BYTES], char ret_text[static SHA256_TEXT]);
@@ -35,8 +36,9 @@ bool secret_equal(const void *a, size_t a_len, const void *b, size_t b_len);
 /* Overwrites, also where a compiler thinks it needless. */
 void secret_wipe(void *data, size_t len);
 
-/* Passwords: "scrypt$<log2 N>$<r>$<p>$<salt>$<hash>" with new salt; N = 2^15, r = 8, p = 1: 32 MiB and about 100 ms, so
- * never on a loop.  Verify returns 0, ERR_INVALID (wrong password), or ERR_SYNTAX (the stored text is none of ours, or asks
- * for more than 64 MiB).  The caller frees. */
+/* Passwords: "scrypt$<log2 N>$<r>$<p>$<salt>$<hash>" with new salt; N = 2^15, r = 8, p = 1: 32
+ * MiB and about 100 ms, so never on a loop.  Verify returns 0, ERR_INVALID (wrong password),
+ * ERR_SYNTAX (the stored text is none of ours, or asks for more than 64 MiB), or ERR_FAILED (no
+ * memory).  The caller frees. */
 char *password_hash(const char *password);
 int password_verify(const char *stored, const char *password);

@@ -1,7 +1,7 @@
 /* token.h -- the strings that people carry from a console to a host or a program.
  *
- *     pt1.<host:port>.<SHA-256 of the CA>.<secret>      enrols one host           (host: name, IPv4, or [IPv6])
- *     pa1.<SHA-256 of the CA>.<id>.<secret>             an API token, sent whole as `Authorization: Bearer …`
+ *     pt1.<host:port>.<SHA-256 of the CA>.<secret>    enrols one host; host: name, IPv4, [IPv6]
+ *     pa1.<SHA-256 of the CA>.<id>.<secret>           an API token, sent whole as a Bearer token
  *
  * Foreign bytes: nothing here does I/O. */
 #pragma once
@@ -27,7 +27,8 @@ struct api_token {
     char secret[SECRET_TEXT];
 };
 
-/* White space around the text is fine.  Return 0 or ERR_SYNTAX with a sentence that does not repeat the text. */
+/* White space around the text is fine.  Return 0 or ERR_SYNTAX with a sentence that does not
+ * repeat the text. */
 int enrol_token_parse(const char *text, size_t len, struct enrol_token *ret_token,
                       char *reterr_text, size_t size);
 int api_token_parse(const char *text, size_t len, struct api_token *ret_token, char *reterr_text,

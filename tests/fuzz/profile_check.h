@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
 #include "lib/profile/profile.h"
 #include "lib/profile/table.h"
+#include "lib/profile/view.h"
 
 static void require(bool condition)
 {
@@ -70,6 +72,19 @@ static void check_table(const struct profile *p)
     profile_table_clear(&t);
 }
 
+/* What is shown hangs together: each node's parent stands before it. */
+static void check_view(const struct profile *p)
+{
+    AUTOBUF struct buf out = BUF_INIT(64 << 20);
+    require(profile_view_tree(&out, p, 8) == 0);
+    const char *nodes = strstr(buf_str(&out), "\"nodes\":[[-1,");
+    require(nodes != NULL);
+    long count = 0;
+    for (const char *at = nodes + 9; (at = strchr(at, '[')); at++)
+        require(strtol(at + 1, NULL, 10) < count++);
+    require(count >= 1 && count <= 9);
+}
+
 typedef int (*reader_cb)(struct profile *p, const char *text, size_t len,
                          struct profile_error *reterr);
 
@@ -82,6 +97,7 @@ static void check_reader(reader_cb read, const uint8_t *data, size_t size)
     if (read(&p, text, size, &error) == 0) {
         check_tree(&p);
         check_table(&p);
+        check_view(&p);
         profile_clear(&p);
     } else {
         require(error.offset <= size && error.text[0] && strlen(error.text) < sizeof error.text);
