@@ -45,10 +45,14 @@ void user_list_clear(struct user_list *l); /* wipes */
 
 int users_list(struct db *db, struct user_list *ret_list);
 int users_get(struct db *db, const char *name, struct user_row *ret_row); /* ERR_NOT_FOUND */
-int users_add(struct db *db, const struct user_row *row);                 /* ERR_EXISTS, ERR_TOO_BIG */
-int users_set_password(struct db *db, const char *name, const char *password_hash); /* ends its sessions */
-int users_set_role(struct db *db, const char *name, enum role role);      /* ERR_INVALID: no admin would be left */
-int users_remove(struct db *db, const char *name); /* with sessions and tokens; ERR_INVALID: the last admin */
+/* ERR_EXISTS, ERR_TOO_BIG (LIMIT_USERS), ERR_INVALID (the name). */
+int users_add(struct db *db, const struct user_row *row);
+/* Ends its sessions.  ERR_NOT_FOUND. */
+int users_set_password(struct db *db, const char *name, const char *password_hash);
+/* ERR_NOT_FOUND, ERR_INVALID: no admin would be left. */
+int users_set_role(struct db *db, const char *name, enum role role);
+/* With its sessions and tokens.  ERR_NOT_FOUND, ERR_INVALID: the last admin. */
+int users_remove(struct db *db, const char *name);
 
 /* A session is found by the SHA-256 of the secret in its cookie. */
 struct session_row {
@@ -58,9 +62,12 @@ struct session_row {
     int64_t created_ms;
     int64_t expires_ms;
 };
-int sessions_add(struct db *db, const struct session_row *row); /* drops expired ones; 20 per user at most, the oldest go */
+/* Drops those that are over, and of more than LIMIT_SESSIONS_PER_USER the oldest.  ERR_NOT_FOUND: the user. */
+int sessions_add(struct db *db, const struct session_row *row);
+/* ERR_NOT_FOUND, ERR_EXPIRED. */
 int sessions_get(struct db *db, const uint8_t secret_sha256[static SHA256_BYTES], int64_t now_ms,
-                 struct session_row *ret_row); /* ERR_NOT_FOUND, ERR_EXPIRED */
+                 struct session_row *ret_row);
+/* When there is none: 0. */
 int sessions_remove(struct db *db, const uint8_t secret_sha256[static SHA256_BYTES]);
 
 struct api_token_row {
@@ -79,19 +86,22 @@ struct api_token_list {
 };
 void api_token_list_clear(struct api_token_list *l);
 int api_tokens_list(struct db *db, struct api_token_list *ret_list);
-int api_tokens_add(struct db *db, const struct api_token_row *row); /* ERR_TOO_BIG */
-int api_tokens_get(struct db *db, const char *id, struct api_token_row *ret_row); /* ERR_NOT_FOUND */
+/* ERR_EXISTS, ERR_TOO_BIG (LIMIT_TOKENS). */
+int api_tokens_add(struct db *db, const struct api_token_row *row);
+/* ERR_NOT_FOUND. */
+int api_tokens_get(struct db *db, const char *id, struct api_token_row *ret_row);
+/* Within a minute of the last time nothing is written; an unknown one: 0. */
 int api_tokens_used(struct db *db, const char *id, int64_t now_ms);
 int api_tokens_remove(struct db *db, const char *id); /* ERR_NOT_FOUND */
 
-/* The audit log: only ever added to. */
+/* The audit log: only ever added to (a trigger refuses changes); retention removes what is old. */
 struct audit_row {
     int64_t id; /* filled in */
     int64_t at_ms;
-    char who[2 * LIMIT_NAME];     /* "user ann", "token 0123… (ci)", "host NAME", "command line" */
-    char address[64];             /* "" when there is none */
-    char what[64];                /* "login", "login.refused", "capture.start", "host.revoke", … */
-    char text[1024];              /* of what; no secrets */
+    char who[2 * LIMIT_NAME]; /* "user ann", "token 0123… (ci)", "host NAME", "command line" */
+    char address[64];         /* "" when there is none */
+    char what[64];            /* "login", "login.refused", "capture.start", "host.revoke", … */
+    char text[1024];          /* of what; no secrets */
 };
 struct audit_list {
     struct audit_row *rows;
@@ -99,5 +109,5 @@ struct audit_list {
 };
 void audit_list_clear(struct audit_list *l);
 int audit_add(struct db *db, const struct audit_row *row);
-/* Newest first; `before` 0: from the newest on. */
+/* Newest first; `before` 0: from the newest on; `limit` 0: LIMIT_PAGE_ROWS. */
 int audit_list_read(struct db *db, int64_t before, size_t limit, struct audit_list *ret_list);

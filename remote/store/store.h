@@ -25,14 +25,17 @@ typedef int (*store_work_cb)(struct db *db, void *arg);
 /* On the loop, exactly once, never inside store_read() or store_write(). */
 typedef void (*store_done_cb)(void *arg, int result);
 
-/* Opens both ends of `dir` (made by db_open() before).  Returns 0 or an error; then nothing is to be closed. */
+/* Opens both ends of `dir`, and mends it (db_mend(): ERR_BUSY when another console runs there).  Blocks for a moment: for the
+ * start of a program.  Returns 0 or an error, which is logged; then nothing is to be closed. */
 int store_open(struct store **ret_store, uv_loop_t *loop, const char *dir);
 
-/* A queue of more than 10,000 pieces of work takes no more: `done` is called with ERR_BUSY.  `done` may be NULL. */
+/* A queue of LIMIT_STORE_QUEUE pieces of work takes no more: `done` is called with ERR_BUSY; after store_close() with
+ * ERR_STOPPING.  `done` may be NULL. */
 void store_read(struct store *s, store_work_cb work, store_done_cb done, void *arg);
 void store_write(struct store *s, store_work_cb work, store_done_cb done, void *arg);
 
-/* Calls `changed` when somebody else (a command beside us) has changed the database; looked for twice a second. */
+/* Calls `changed` when somebody else (a command beside us) has changed the database; looked for twice a second, by the writer:
+ * for the connection of the reader, our own writes are somebody else's.  NULL ends it. */
 void store_watch(struct store *s, void (*changed)(void *arg), void *arg);
 
 /* Finishes what waits, then calls `closed` (may be NULL) from the loop, as the last thing; the store is freed. */
