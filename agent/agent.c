@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/delivery.h"
+#include "agent/link.h"
 #include "lib/base/auto.h"
 #include "lib/base/err.h"
 #include "lib/base/json.h"
@@ -23,17 +25,26 @@ enum {
     SPOOL_WAIT_MS = 5000,
 };
 
+/* One of the two functions is set. */
 struct request {
     const char *method;
-    void (*run)(struct captures *cs, const struct msg *m);
+    void (*of_captures)(struct captures *cs, const struct msg *m);
+    void (*of_link)(struct link *l, const struct msg *m);
     bool large; /* the answer may be */
 };
 
+// clang-format off
 static const struct request requests[] = {
-    {"capture.start", captures_start, true},    {"capture.stop", captures_stop, false},
-    {"capture.cancel", captures_cancel, false}, {"capture.list", captures_list, true},
-    {"capture.get", captures_get, true},
+    {"capture.start",  captures_start,  NULL,        true},
+    {"capture.stop",   captures_stop,   NULL,        false},
+    {"capture.cancel", captures_cancel, NULL,        false},
+    {"capture.list",   captures_list,   NULL,        true},
+    {"capture.get",    captures_get,    NULL,        true},
+    {"link.set",       NULL,            link_set,    false},
+    {"link.status",    NULL,            link_status, false},
+    {"link.remove",    NULL,            link_remove, false},
 };
+// clang-format on
 
 static void on_msg(struct conn *conn, struct msg *m);
 static void on_deadline(uv_timer_t *timer);
@@ -78,24 +89,35 @@ int agent_open(struct agent *a, uv_loop_t *loop, const char *home, int fd,
         captures_close(&a->captures);
         return r;
     }
+    a->delivery = delivery_new(&a->captures);
+    a->link = link_new(loop, home, &a->conn, &a->captures, a->delivery);
     (void)uv_timer_init(loop, &a->deadline);
     a->deadline.data = a;
     say_hello(a);
     return 0;
 }
 
+/* The link first: what becomes of the captures from now on the console hears from the next agent. */
+static void close_parts(struct agent *a)
+{
+    a->phase = AGENT_CLOSING;
+    link_close(a->link);
+    captures_close(&a->captures);
+}
+
 void agent_close(struct agent *a)
 {
     if (a->phase == AGENT_CLOSING)
         return;
-    a->phase = AGENT_CLOSING;
-    captures_close(&a->captures);
+    close_parts(a);
     (void)uv_timer_start(&a->deadline, on_deadline, FLUSH_MS, 0);
     conn_close_after_flush(&a->conn);
 }
 
 void agent_clear(struct agent *a)
 {
+    link_free(a->link);
+    delivery_free(a->delivery);
     captures_clear(&a->captures);
 }
 
@@ -120,8 +142,7 @@ static void on_conn_closed(struct conn *conn, int reason)
         a->failed = true;
     }
     if (a->phase != AGENT_CLOSING)
-        captures_close(&a->captures);
-    a->phase = AGENT_CLOSING;
+        close_parts(a);
     uv_close((uv_handle_t *)&a->deadline, NULL);
     a->on_closed(a);
 }
@@ -156,6 +177,7 @@ static void take_hello(struct agent *a, const struct msg *m)
     a->phase = AGENT_SERVING;
     log_info("serving the captures of this host, spool %s", a->captures.spool.dir);
     captures_resume(&a->captures);
+    link_start(a->link);
 }
 
 static const struct request *find_request(const char *method)
@@ -195,8 +217,12 @@ static void take_request(struct agent *a, const struct msg *m)
         break_off(a, "it may not request", m->method);
         return;
     }
-    if (may_run(a, row, request, m))
-        request->run(&a->captures, m);
+    if (!may_run(a, row, request, m))
+        return;
+    if (request->of_link)
+        request->of_link(a->link, m);
+    else
+        request->of_captures(&a->captures, m);
 }
 
 static void take_notification(struct agent *a, const struct msg *m)
@@ -235,7 +261,8 @@ static void on_msg(struct conn *conn, struct msg *m)
         return;
     case MSG_RESULT:
     case MSG_ERROR:
-        captures_on_answer(&a->captures, m);
+        if (!link_on_answer(a->link, m))
+            captures_on_answer(&a->captures, m);
         return;
     }
 }

@@ -15,9 +15,11 @@
 #include "lib/wire/conn.h"
 
 struct agent;
+struct delivery;
+struct link;
 
-/* Called once, from the loop, when the connection is over.  Captures that are being written keep
- * the loop running. */
+/* Called once, from the loop, when the connection is over.  Captures that are being written and a
+ * channel that is being closed keep the loop running. */
 typedef void (*agent_closed_cb)(struct agent *a);
 
 enum agent_phase { AGENT_HELLO, AGENT_SERVING, AGENT_CLOSING };
@@ -26,6 +28,8 @@ struct agent {
     uv_loop_t *loop;
     struct conn conn;
     struct captures captures;
+    struct delivery *delivery;
+    struct link *link; /* to the console */
     uv_timer_t deadline; /* of the hello, later of the last bytes */
     enum agent_phase phase;
     bool failed; /* it ended for another reason than that the supervisor is gone or said so */
@@ -40,5 +44,5 @@ int agent_open(struct agent *a, uv_loop_t *loop, const char *home, int fd,
 /* Starts ending; what is queued is still sent.  Twice is fine. */
 void agent_close(struct agent *a);
 
-/* After the loop. */
+/* When uv_run() has returned, and before the loop is closed. */
 void agent_clear(struct agent *a);

@@ -135,6 +135,7 @@ static void on_journaled(uv_work_t *work, int status)
     }
     watch(c, allowed_ms(c));
     ask(c, TAKE_FD(c->fd));
+    c->home->changed(c);
     if (c->stop_wanted)
         (void)capture_stop(c);
     if (c->cancel_wanted)
@@ -212,6 +213,7 @@ void capture_on_progress(struct capture *c, const json_t *params)
         log_warn(r, "cannot note phase %s of capture %s, ignoring", record_phase(&c->record),
                  c->record.id);
     send_progress(c);
+    c->home->changed(c);
 }
 
 /* The watchdog bites after `ms` at the latest. */

@@ -39,6 +39,8 @@ struct capture_home {
      * take to answer the cancel. */
     int64_t slack_ms;
     int64_t grace_ms;
+    /* It is in the journal, or has entered a phase. */
+    capture_cb changed;
     /* The waiters are to be answered: the capture has ended, or its journal could not be written
      * (`error`). Comes before `done` in every case, long before it when the end cannot be stored.
      */

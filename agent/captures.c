@@ -1,6 +1,7 @@
 #include "agent/captures.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,10 +28,16 @@ enum {
     GRACE_MS = 10000,
     /* Requests that wait for the next list. */
     LISTS_MAX = 64,
+    /* Captures of the console that it may leave unacknowledged: half of the records that are kept.
+       So it cannot fill the disk with what retention may not remove. */
+    OWED_MAX = LIMIT_SPOOL_RECORDS / 2,
 };
 
+static void on_capture_changed(struct capture *c);
 static void on_capture_answer(struct capture *c);
 static void on_capture_done(struct capture *c);
+static void on_packed(void *arg, const struct record *r);
+static void on_unpacked(void *arg, const char *request, struct record *r, int fd);
 static void on_listed(struct listing *l, json_t *result);
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -52,6 +59,7 @@ int captures_open(struct captures *cs, uv_loop_t *loop, struct conn *conn, const
                                      .spool = &cs->spool,
                                      .slack_ms = SLACK_MS,
                                      .grace_ms = GRACE_MS,
+                                     .changed = on_capture_changed,
                                      .answer = on_capture_answer,
                                      .done = on_capture_done,
                                      .arg = cs}};
@@ -59,6 +67,10 @@ int captures_open(struct captures *cs, uv_loop_t *loop, struct conn *conn, const
     int r = spool_open(&cs->spool, home, wait_ms);
     if (r < 0)
         return r;
+    cs->open = true;
+    amends_init(&cs->amends, loop, &cs->spool);
+    packing_init(&cs->packing, loop, &cs->spool, &cs->amends, on_packed, cs);
+    unpacking_init(&cs->unpacking, loop, &cs->spool, on_unpacked, cs);
     r = spool_scan(&cs->spool, loop_wall_ms(), on_found, cs);
     if (r == 0)
         spool_retain(&cs->spool, loop_wall_ms());
@@ -83,14 +95,20 @@ void captures_resume(struct captures *cs)
     ack_again(cs);
     LIST_EACH(c, &cs->live)
     capture_ask(c);
+    packing_run(&cs->packing);
 }
 
 void captures_close(struct captures *cs)
 {
     struct capture *c;
+    if (!cs->open || cs->closing)
+        return;
     cs->closing = true;
     LIST_EACH(c, &cs->live)
     capture_close(c);
+    packing_close(&cs->packing);
+    unpacking_close(&cs->unpacking);
+    amends_close(&cs->amends);
 }
 
 void captures_clear(struct captures *cs)
@@ -127,23 +145,72 @@ static void answer(struct captures *cs, const char *request, const struct record
     (void)conn_result(cs->home.conn, request, result, fd);
 }
 
+static void answer_missing(struct captures *cs, const char *request, struct record *r)
+{
+    log_warn(0, "capture %s has lost its result", r->id);
+    captures_lose_result(cs, r->id, -ENOENT);
+    record_warn(r, RECORD_RESULT_MISSING);
+    answer(cs, request, r, -1);
+}
+
+static void refuse_result(struct captures *cs, const char *request, const struct record *r, int e)
+{
+    refuse(cs, request, e, "the result of capture %s is stored but cannot be opened: %s", r->id,
+           err_str(e));
+}
+
+/* It is expanded first; on_unpacked() answers. */
+static void answer_packed(struct captures *cs, const char *request, struct record *r)
+{
+    int e = unpacking_add(&cs->unpacking, request, r);
+    if (e < 0)
+        refuse(cs, request, e, "too many results are being expanded: try again later");
+}
+
+static void on_unpacked(void *arg, const char *request, struct record *r, int fd)
+{
+    struct captures *cs = arg;
+    bool damaged = fd == ERR_MISMATCH || fd == ERR_SYNTAX || fd == ERR_TOO_BIG;
+    if (fd >= 0) {
+        answer(cs, request, r, fd);
+    } else if (fd == -ENOENT) {
+        answer_missing(cs, request, r);
+    } else if (damaged) {
+        log_err(fd, "the stored result of capture %s is damaged", r->id);
+        captures_lose_result(cs, r->id, fd);
+        refuse(cs, request, fd, "the stored result of capture %s is damaged: %s", r->id,
+               err_str(fd));
+    } else if (fd == -ENOSPC) {
+        refuse(cs, request, fd,
+               "the result of capture %s is stored, but in %s is no room to expand it to its "
+               "%" PRId64 " bytes",
+               r->id, cs->spool.dir, r->bytes);
+    } else {
+        refuse_result(cs, request, r, fd);
+    }
+}
+
 /* The record of a capture that has ended, with its result.  A result that has gone since is said to
- * be missing. */
+ * be missing.  What `r` holds may be taken. */
 static void answer_ended(struct captures *cs, const char *request, struct record *r)
 {
-    int fd = record_has_result(r) ? spool_open_result(&cs->spool, r) : -1;
-    if (fd == -ENOENT) {
-        log_warn(0, "capture %s has lost its result", r->id);
-        record_warn(r, RECORD_RESULT_MISSING);
-        (void)spool_save(&cs->spool, r);
-        spool_ended(&cs->spool, r);
-    }
-    if (record_has_result(r) && fd < 0) {
-        refuse(cs, request, fd, "the result of capture %s is stored but cannot be opened: %s",
-               r->id, err_str(fd));
+    if (!record_has_result(r)) {
+        answer(cs, request, r, -1);
         return;
     }
-    answer(cs, request, r, fd < 0 ? -1 : fd);
+    /* Not what the record says: the other form is there until the index says so, too. */
+    const struct spool_entry *e = spool_find(&cs->spool, r->id);
+    if (e && e->packed) {
+        answer_packed(cs, request, r);
+        return;
+    }
+    int fd = spool_open_result(&cs->spool, r);
+    if (fd == -ENOENT)
+        answer_missing(cs, request, r);
+    else if (fd < 0)
+        refuse_result(cs, request, r, fd);
+    else
+        answer(cs, request, r, fd);
 }
 
 static void answer_stored(struct captures *cs, const char *request, const char *id)
@@ -203,13 +270,15 @@ static void answer_live(struct captures *cs, struct capture *c, const struct msg
 }
 
 /* Takes what `r` holds.  One that came too late gets a record, too, so that repeats get the same
- * answer. */
-static void start_new(struct captures *cs, const struct msg *m, struct record *r)
+ * answer.  ERR_BUSY with a sentence. */
+static int start_new(struct captures *cs, struct record *r, struct capture **ret_capture,
+                     char reterr_text[static RECORD_TEXT])
 {
     if (list_count(&cs->live) >= RUNNING_MAX) {
-        refuse(cs, m->id, ERR_BUSY, "%d captures are running, which is the limit: try again later",
-               RUNNING_MAX);
-        return;
+        (void)snprintf(reterr_text, RECORD_TEXT,
+                       "%d captures are running, which is the limit: try again later",
+                       RUNNING_MAX);
+        return ERR_BUSY;
     }
     if (r->not_after_ms < r->created_ms) {
         record_fail(r, err_name(ERR_EXPIRED), NULL, r->created_ms);
@@ -217,7 +286,8 @@ static void start_new(struct captures *cs, const struct msg *m, struct record *r
     }
     struct capture *c = capture_start(&cs->home, r);
     list_add(&cs->live, &c->link, c);
-    attach(cs, c, m);
+    *ret_capture = c;
+    return 0;
 }
 
 void captures_start(struct captures *cs, const struct msg *m)
@@ -236,10 +306,35 @@ void captures_start(struct captures *cs, const struct msg *m)
     AUTORECORD struct record r;
     record_init(&r);
     int e = record_from_request(m->params, loop_wall_ms(), &r, why);
+    if (e == 0)
+        e = start_new(cs, &r, &c, why);
     if (e < 0)
         refuse(cs, m->id, e, "%s", why);
     else
-        start_new(cs, m, &r);
+        attach(cs, c, m);
+}
+
+/* ---- what becomes of captures ---------------------------------------------------------------- */
+
+static void tell_watch(struct captures *cs, const struct record *r)
+{
+    if (r->from_console && cs->watch.changed)
+        cs->watch.changed(cs->watch.arg, r);
+}
+
+static void tell_refused(struct captures *cs, const struct capture *c)
+{
+    char text[RECORD_TEXT];
+    if (!c->record.from_console || !cs->watch.refused)
+        return;
+    (void)snprintf(text, sizeof text, "the capture was not started: its record cannot be written: %s",
+                   err_str(c->error));
+    cs->watch.refused(cs->watch.arg, c->record.id, c->error, text);
+}
+
+static void on_capture_changed(struct capture *c)
+{
+    tell_watch(c->home->arg, &c->record);
 }
 
 static void on_capture_answer(struct capture *c)
@@ -252,14 +347,50 @@ static void on_capture_answer(struct capture *c)
             refuse_journal(cs, c->waiters.items[i], c->error);
         else if (record_ended(&c->record))
             answer_ended(cs, c->waiters.items[i], &c->record);
+    if (c->error < 0)
+        tell_refused(cs, c);
+    else if (record_ended(&c->record) && !c->stored)
+        tell_watch(cs, &c->record);
 }
 
 static void on_capture_done(struct capture *c)
 {
     struct captures *cs = c->home->arg;
     list_remove(&c->link);
-    if (record_ended(&c->record))
-        spool_retain(&cs->spool, loop_wall_ms());
+    if (!record_ended(&c->record))
+        return;
+    captures_retain(cs);
+    if (c->stored)
+        tell_watch(cs, &c->record);
+    /* captures_forget_console() came while the end was being written. */
+    if (c->stored && c->record.delivered)
+        captures_mark_delivered(cs, c->record.id, NULL, NULL);
+    packing_run(&cs->packing);
+}
+
+static void on_packed(void *arg, const struct record *r)
+{
+    struct captures *cs = arg;
+    if (!record_has_result(r))
+        tell_watch(cs, r);
+    else if (r->from_console && cs->watch.packed)
+        cs->watch.packed(cs->watch.arg, r->id);
+}
+
+void captures_retain(struct captures *cs)
+{
+    spool_retain(&cs->spool, loop_wall_ms());
+}
+
+static void on_lost(void *arg, int result, const struct record *r)
+{
+    if (result == 0)
+        tell_watch(arg, r);
+}
+
+void captures_lose_result(struct captures *cs, const char *id, int error)
+{
+    amend_start(&cs->amends, id, error == -ENOENT ? amend_missing : amend_damaged, on_lost, cs);
 }
 
 /* ---- the other requests ---------------------------------------------------------------------- */
@@ -339,6 +470,108 @@ static void on_listed(struct listing *l, json_t *result)
     strlist_clear(&asked);
     if (cs->list_waiters.count > 0 && !cs->closing)
         begin_list(cs);
+}
+
+/* ---- captures of the console ----------------------------------------------------------------- */
+
+/* May it take on more?  What it has not acknowledged stays, whatever room it takes. */
+static int check_owed(const struct captures *cs, char reterr_text[static RECORD_TEXT])
+{
+    int64_t bytes;
+    size_t count = spool_owed(&cs->spool, &bytes);
+    if (count < OWED_MAX && bytes < cs->spool.limit_bytes)
+        return 0;
+    (void)snprintf(reterr_text, RECORD_TEXT,
+                   "%zu captures wait for the console to acknowledge them, with %" PRId64
+                   " MiB of results, and this host keeps no more",
+                   count, bytes >> 20);
+    return ERR_BUSY;
+}
+
+static int refuse_foreign(char reterr_text[static RECORD_TEXT])
+{
+    (void)snprintf(reterr_text, RECORD_TEXT, "the id belongs to another capture");
+    return ERR_EXISTS;
+}
+
+int captures_start_for_console(struct captures *cs, const json_t *message,
+                               char reterr_text[static RECORD_TEXT])
+{
+    const char *id = json_get_string(message, "id", "");
+    if (captures_live_for_console(cs, id) || captures_find_for_console(cs, id))
+        return 0;
+    if (find_live(cs, id) || spool_find(&cs->spool, id))
+        return refuse_foreign(reterr_text);
+    struct capture *c;
+    AUTORECORD struct record r;
+    record_init(&r);
+    int e = record_from_console(message, loop_wall_ms(), &r, reterr_text);
+    if (e == 0)
+        e = check_owed(cs, reterr_text);
+    if (e == 0)
+        e = start_new(cs, &r, &c, reterr_text);
+    return e;
+}
+
+/* The capture to end, if it is the console's; else an error. */
+static int need_for_console(struct captures *cs, const char *id, struct capture **ret_capture)
+{
+    struct capture *c = find_live(cs, id);
+    if (c && c->record.from_console) {
+        *ret_capture = c;
+        return 0;
+    }
+    return captures_find_for_console(cs, id) ? ERR_NOT_RUNNING : ERR_NOT_FOUND;
+}
+
+int captures_stop_for_console(struct captures *cs, const char *id)
+{
+    struct capture *c;
+    int r = need_for_console(cs, id, &c);
+    return r < 0 ? r : capture_stop(c);
+}
+
+int captures_cancel_for_console(struct captures *cs, const char *id)
+{
+    struct capture *c;
+    int r = need_for_console(cs, id, &c);
+    return r < 0 ? r : capture_cancel(c);
+}
+
+const struct record *captures_live_for_console(struct captures *cs, const char *id)
+{
+    const struct capture *c = find_live(cs, id);
+    return c && c->record.from_console ? &c->record : NULL;
+}
+
+const struct spool_entry *captures_find_for_console(struct captures *cs, const char *id)
+{
+    const struct spool_entry *e = spool_find(&cs->spool, id);
+    return e && e->from_console && !find_live(cs, id) ? e : NULL;
+}
+
+static bool deliver(struct record *r, void *arg)
+{
+    r->delivered = true;
+    return true;
+}
+
+void captures_forget_console(struct captures *cs)
+{
+    struct capture *c;
+    LIST_EACH(c, &cs->live)
+    if (c->record.from_console)
+        c->record.delivered = true;
+    for (size_t i = 0; i < cs->spool.count; i++) {
+        const struct spool_entry *e = &cs->spool.entries[i];
+        if (e->from_console && !e->delivered && !find_live(cs, e->id))
+            captures_mark_delivered(cs, e->id, NULL, NULL);
+    }
+}
+
+void captures_mark_delivered(struct captures *cs, const char *id, amend_cb done, void *arg)
+{
+    amend_start(&cs->amends, id, deliver, done, arg);
 }
 
 /* ---- what the supervisor says ---------------------------------------------------------------- */

@@ -7,10 +7,15 @@
  * record, whatever became of it. */
 #pragma once
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <uv.h>
 
+#include "agent/amend.h"
 #include "agent/capture.h"
+#include "agent/packing.h"
 #include "agent/spool.h"
+#include "agent/unpacking.h"
 #include "lib/base/limits.h"
 #include "lib/base/list.h"
 #include "lib/base/str.h"
@@ -19,14 +24,31 @@ struct conn;
 struct listing;
 struct msg;
 
+/* Who wants to know of the console's captures.  All are called from the loop. */
+struct captures_watch {
+    void *arg;
+    /* The record is another: journaled, in a new phase, ended, with another warning.  An end that
+     * could not be stored at once is told again when it is. */
+    void (*changed)(void *arg, const struct record *r);
+    /* Its result is packed. */
+    void (*packed)(void *arg, const char *id);
+    /* It could not be started after all, and there is no record. */
+    void (*refused)(void *arg, const char *id, int error, const char *text);
+};
+
 struct captures {
     struct capture_home home;
     struct spool spool;
+    struct amends amends;
+    struct packing packing;
+    struct unpacking unpacking;
+    struct captures_watch watch; /* all NULL: nobody */
     struct list
         live; /* of struct capture: those that have not ended, or whose end is not on disk */
     struct listing *listing;     /* the list that is being read; NULL: none */
     struct strlist list_waiters; /* ids of requests: first those that it answers, then later ones */
     size_t list_answers;
+    bool open;
     bool closing;
 };
 
@@ -43,7 +65,7 @@ int captures_open(struct captures *cs, uv_loop_t *loop, struct conn *conn, const
  */
 void captures_resume(struct captures *cs);
 
-/* Puts the live captures down; the loop then runs until those that are being written are done. */
+/* Puts the live captures down and what is being compressed; the loop then runs until those that are being written are done. */
 void captures_close(struct captures *cs);
 
 /* After the loop. */
@@ -55,6 +77,40 @@ void captures_stop(struct captures *cs, const struct msg *m);
 void captures_cancel(struct captures *cs, const struct msg *m);
 void captures_list(struct captures *cs, const struct msg *m);
 void captures_get(struct captures *cs, const struct msg *m);
+
+/* ---- captures of the console: it sees its own and no others --------------------------------------
+ *
+ * The functions return 0 or an error; those with a text then have a sentence in it. */
+
+/* Starts one, as captures_start(); what becomes of it the watcher is told.  For an id that is known
+ * nothing happens (0). */
+int captures_start_for_console(struct captures *cs, const json_t *message,
+                               char reterr_text[static RECORD_TEXT]);
+
+/* ERR_NOT_FOUND, ERR_NOT_RUNNING. */
+int captures_stop_for_console(struct captures *cs, const char *id);
+int captures_cancel_for_console(struct captures *cs, const char *id);
+
+/* The record in memory of one that has not ended, or whose end is not on disk; NULL: there is none,
+ * or it is in the spool. */
+const struct record *captures_live_for_console(struct captures *cs, const char *id);
+
+/* Its index entry; NULL as above. */
+const struct spool_entry *captures_find_for_console(struct captures *cs, const char *id);
+
+/* Notes in the record that the console has acknowledged the end.  `done` as in amend.h. */
+void captures_mark_delivered(struct captures *cs, const char *id, amend_cb done, void *arg);
+
+/* There is no console any more: nothing is owed to it. */
+void captures_forget_console(struct captures *cs);
+
+/* Removes what is too much now; after something was acknowledged. */
+void captures_retain(struct captures *cs);
+
+/* Notes why there is no result any more; the watcher is told. */
+void captures_lose_result(struct captures *cs, const char *id, int error);
+
+/* ---- what the supervisor says ------------------------------------------------------------------- */
 
 /* Progress and answers that belong to our own requests. */
 void captures_on_progress(struct captures *cs, const struct msg *m);

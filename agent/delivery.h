@@ -25,18 +25,25 @@ struct delivery_channel {
     bool takes_blobs; /* the console's capabilities name "blob" */
 };
 
-/* `cs` has been opened; it lives longer. */
+/* `cs` has been opened; it lives longer, and so does its loop. */
 struct delivery *delivery_new(struct captures *cs);
+/* Closes it, too.  Before captures_clear(); what a thread is doing for it is waited for by the loop, or was already over. */
 void delivery_free(struct delivery *d);
 
 /* hello was exchanged: tells every record of the console's captures that has not ended or is not acknowledged, then their results. */
 void delivery_open(struct delivery *d, const struct delivery_channel *channel);
-/* Nothing is sent any more. */
+/* Nothing is sent any more.  Twice is fine. */
 void delivery_close(struct delivery *d);
+
+/* This host has no console any more (unlinked): nothing is owed to it, and the next one is told only of its own captures. */
+void delivery_forget(struct delivery *d);
 
 /* capture.start, .stop, .cancel, .get, .ack and blob.go, .ack, .done, .refused; their fields have been checked. */
 void delivery_take(struct delivery *d, const char *type, const json_t *message);
 
-/* Puts the next binary frame (header and up to BLOB_CHUNK bytes) into `frame`; returns its length, 0: nothing now (wake() comes).  Never
+/* To be called whenever there is no text message to send and the socket takes more, until it returns 0: that paces the records, too.
+ * It may call the channel's send() and wake().
+ *
+ * Puts the next binary frame (header and up to BLOB_CHUNK bytes) into `frame`; returns its length, 0: nothing now (wake() comes).  Never
  * more than BLOB_WINDOW past what was acknowledged. */
 size_t delivery_chunk(struct delivery *d, uint8_t frame[static BLOB_HEADER + BLOB_CHUNK]);

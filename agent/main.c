@@ -1,4 +1,4 @@
-/* proctor-agent -- keeps the records and results of captures.
+/* proctor-agent -- keeps the records and results of captures, and the link to the console.
  *
  *     proctor-agent --home DIR
  *
@@ -63,10 +63,10 @@ static int run(const char *home)
     if (opened == 0)
         watch_signals(&loop);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
+    agent_clear(&agent);
     r = loop_end(&loop);
     if (r < 0)
         log_err(r, "something was still open at the end");
-    agent_clear(&agent);
     return opened < 0 || agent.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -12,6 +12,7 @@
 #include "lib/base/json.h"
 #include "lib/base/limits.h"
 #include "lib/base/mem.h"
+#include "lib/wire/blob.h"
 #include "lib/wire/method.h"
 
 /* ---- words ----------------------------------------------------------------------------------- */
@@ -61,14 +62,16 @@ static int find_word(const char *word, const char *const *words, size_t count)
 /* ---- fields ---------------------------------------------------------------------------------- */
 
 /* Who brings a field.  A record's file holds all of them. */
-enum { REQUEST = 1, PROGRESS = 2, ANSWER = 4, OURS = 8, ANY = 15 };
+enum { REQUEST = 1, PROGRESS = 2, ANSWER = 4, OURS = 8, CONSOLE = 16, ANY = 31 };
 /* What the supervisor says while it runs and at the end. */
 enum { FOUND = PROGRESS | ANSWER };
 
 /* Room that is kept for the warnings of record.h. */
-enum { OUR_WARNINGS = 3 };
+enum { OUR_WARNINGS = 4 };
 
 #define MAX_TIME (1LL << 50)
+
+#define ORIGIN_CONSOLE "console"
 
 struct text_field {
     const char *name;
@@ -76,6 +79,7 @@ struct text_field {
     size_t max;
     unsigned from;
     bool required;
+    bool hash; /* a SHA-256 and nothing else */
 };
 
 struct number_field {
@@ -92,10 +96,13 @@ struct number_field {
 #define AT(member) offsetof(struct record, member)
 
 static const struct text_field texts[] = {
-    {"app",          AT(app),          LIMIT_NAME,  REQUEST, true},
-    {"requester",    AT(requester),    LIMIT_NAME,  REQUEST, false},
-    {"node_version", AT(node_version), RECORD_WORD, FOUND,   false},
-    {"reason",       AT(reason),       RECORD_WORD, ANSWER,  false},
+    {"app",           AT(app),           LIMIT_NAME,  REQUEST, true,  false},
+    {"requester",     AT(requester),     LIMIT_NAME,  REQUEST, false, false},
+    {"role",          AT(role),          RECORD_ROLE, CONSOLE, false, false},
+    {"node_version",  AT(node_version),  RECORD_WORD, FOUND,   false, false},
+    {"reason",        AT(reason),        RECORD_WORD, ANSWER,  false, false},
+    {"sha256",        AT(sha256),        RECORD_HASH, OURS,    false, true},
+    {"stored_sha256", AT(stored_sha256), RECORD_HASH, OURS,    false, true},
 };
 
 static const struct number_field numbers[] = {
@@ -110,6 +117,7 @@ static const struct number_field numbers[] = {
     {"start_pause_us", AT(start_pause_us), 0,    MAX_TIME,        ANSWER,          false, false},
     {"measured_us",    AT(measured_us),    0,    MAX_TIME,        ANSWER,          false, false},
     {"bytes",          AT(bytes),          0,    MAX_TIME,        ANSWER,          false, false},
+    {"stored_bytes",   AT(stored_bytes),   0,    MAX_TIME,        OURS,            false, false},
 };
 // clang-format on
 
@@ -154,6 +162,13 @@ static bool is_text(const json_t *value, size_t max)
     return json_is_string(value) && len >= 1 && len <= max;
 }
 
+static bool is_hash(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    return json_string_length(value) == RECORD_HASH &&
+           strspn(text, "0123456789abcdef") == RECORD_HASH;
+}
+
 static bool is_number(const json_t *value, int64_t min, int64_t max)
 {
     return json_is_integer(value) && json_integer_value(value) >= min &&
@@ -168,7 +183,7 @@ static const char *take_fields(struct record *r, const json_t *object, unsigned 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         const struct text_field *f = &texts[i];
         const json_t *value = f->from & from ? json_object_get(object, f->name) : NULL;
-        if (is_text(value, f->max))
+        if (is_text(value, f->max) && (!f->hash || is_hash(value)))
             set_text(text_at(r, f), json_string_value(value));
         else if (!bad && (value || (f->required && (f->from & from))))
             bad = f->name;
@@ -214,15 +229,15 @@ static int take_identity(struct record *r, const json_t *object,
     return 0;
 }
 
-int record_from_request(const json_t *params, int64_t now_ms, struct record *ret_record,
-                        char reterr_text[static RECORD_TEXT])
+static int from_request(const json_t *params, unsigned from, int64_t now_ms,
+                        struct record *ret_record, char reterr_text[static RECORD_TEXT])
 {
     AUTORECORD struct record r;
     record_init(&r);
     int e = take_identity(&r, params, reterr_text);
     if (e < 0)
         return e;
-    const char *bad = take_fields(&r, params, REQUEST);
+    const char *bad = take_fields(&r, params, from);
     if (bad)
         return refuse(reterr_text, ERR_INVALID,
                       "capture.start: field \"%s\" is missing or out of range", bad);
@@ -240,6 +255,28 @@ int record_from_request(const json_t *params, int64_t now_ms, struct record *ret
     if (r.kind == RECORD_HEAP && r.interval_bytes == RECORD_UNKNOWN)
         r.interval_bytes = WIRE_DEFAULT_INTERVAL_BYTES;
     r.created_ms = now_ms;
+    *ret_record = r;
+    record_init(&r);
+    return 0;
+}
+
+int record_from_request(const json_t *params, int64_t now_ms, struct record *ret_record,
+                        char reterr_text[static RECORD_TEXT])
+{
+    return from_request(params, REQUEST, now_ms, ret_record, reterr_text);
+}
+
+int record_from_console(const json_t *message, int64_t now_ms, struct record *ret_record,
+                        char reterr_text[static RECORD_TEXT])
+{
+    AUTORECORD struct record r;
+    record_init(&r);
+    int e = from_request(message, REQUEST | CONSOLE, now_ms, &r, reterr_text);
+    if (e < 0)
+        return e;
+    if (!r.role)
+        return refuse(reterr_text, ERR_INVALID, "capture.start: field \"role\" is missing");
+    r.from_console = true;
     *ret_record = r;
     record_init(&r);
     return 0;
@@ -291,10 +328,26 @@ static bool take_error(struct record *r, const json_t *error)
     return true;
 }
 
+/* Who asked for it, and whether the console has its end. */
+static const char *take_origin(struct record *r, const json_t *object)
+{
+    const json_t *origin = json_object_get(object, "origin");
+    const json_t *delivered = json_object_get(object, "delivered");
+    if (origin && !str_eq(json_string_value(origin), ORIGIN_CONSOLE))
+        return "origin";
+    if (delivered && !json_is_boolean(delivered))
+        return "delivered";
+    r->from_console = origin != NULL;
+    r->delivered = json_is_true(delivered);
+    return NULL;
+}
+
 /* The first field of a record's file that does not fit, or NULL. */
 static const char *take_record(struct record *r, const json_t *object)
 {
     const char *bad = take_fields(r, object, ANY);
+    if (!bad)
+        bad = take_origin(r, object);
     if (bad)
         return bad;
     int state =
@@ -362,6 +415,10 @@ json_t *record_to_json(const struct record *r)
 {
     json_t *object = json_object();
     set_identity(r, object);
+    if (r->from_console)
+        json_set_string(object, "origin", ORIGIN_CONSOLE);
+    if (r->delivered)
+        json_set_bool(object, "delivered", true);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         json_set_string(object, texts[i].name, *text_at(r, &texts[i]));
     json_set_string(object, "state", record_state_name(r->state));
@@ -378,12 +435,19 @@ json_t *record_to_json(const struct record *r)
     return object;
 }
 
+json_t *record_for_console(json_t *record)
+{
+    (void)json_object_del(record, "delivered");
+    return record;
+}
+
 json_t *record_to_request(const struct record *r)
 {
     json_t *object = json_object();
     set_identity(r, object);
     json_set_string(object, "app", r->app);
     json_set_string(object, "requester", r->requester);
+    json_set_string(object, "role", r->role);
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
         if (numbers[i].asked && *number_at(r, &numbers[i]) != RECORD_UNKNOWN)
             json_set_int(object, numbers[i].name, *number_at(r, &numbers[i]));
@@ -520,6 +584,30 @@ void record_warn(struct record *r, const char *warning)
         strlist_add(&r->warnings, warning);
 }
 
+void record_pack(struct record *r, const struct blob_sums *sums)
+{
+    char text[SHA256_TEXT];
+    sha256_to_hex(sums->sha256, text);
+    set_text(&r->sha256, text);
+    sha256_to_hex(sums->stored_sha256, text);
+    set_text(&r->stored_sha256, text);
+    r->bytes = (int64_t)sums->bytes;
+    r->stored_bytes = (int64_t)sums->stored_bytes;
+}
+
+void record_unpack(struct record *r)
+{
+    free(r->sha256);
+    free(r->stored_sha256);
+    r->sha256 = r->stored_sha256 = NULL;
+    r->stored_bytes = RECORD_UNKNOWN;
+}
+
+bool record_packed(const struct record *r)
+{
+    return r->sha256 && r->stored_sha256 && r->stored_bytes != RECORD_UNKNOWN;
+}
+
 bool record_ended(const struct record *r)
 {
     return r->state > RECORD_RUNNING;
@@ -528,5 +616,6 @@ bool record_ended(const struct record *r)
 bool record_has_result(const struct record *r)
 {
     return (r->state == RECORD_DONE || r->state == RECORD_PARTIAL) &&
-           !has_warning(r, RECORD_RESULT_REMOVED) && !has_warning(r, RECORD_RESULT_MISSING);
+           !has_warning(r, RECORD_RESULT_REMOVED) && !has_warning(r, RECORD_RESULT_MISSING) &&
+           !has_warning(r, RECORD_RESULT_DAMAGED);
 }

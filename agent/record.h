@@ -15,6 +15,7 @@
 #include "lib/base/str.h"
 #include "lib/base/uuid.h"
 
+struct blob_sums;
 struct buf;
 
 /* enum, word in JSON, how a result's file name ends */
@@ -57,6 +58,8 @@ enum {
     RECORD_PHASE_NAME = 16,
     RECORD_PHASES = 12,
     RECORD_WARNINGS = 8,
+    RECORD_ROLE = 16,  /* the longest name of a console account's role */
+    RECORD_HASH = 64,  /* digits of a SHA-256 */
     RECORD_TEXT = 256, /* room for an error sentence of ours */
 };
 
@@ -73,10 +76,15 @@ struct record {
     char id[UUID_TEXT];
     enum record_kind kind;
     enum record_state state; /* set by record_end() and record_progress() */
+    bool from_console; /* "origin": "console"; not told: somebody on this host asked for it */
+    bool delivered;    /* the console has acknowledged how it ended */
     char *app;
     char *requester;
+    char *role; /* of the console's account */
     char *node_version;
     char *reason;
+    char *sha256;        /* of the result */
+    char *stored_sha256; /* of the zstd frame that it is kept as */
     char *error_name;
     char *error_message;
     int64_t instance;
@@ -90,6 +98,7 @@ struct record {
     int64_t start_pause_us;
     int64_t measured_us;
     int64_t bytes;
+    int64_t stored_bytes; /* of the zstd frame */
     struct record_phase phases[RECORD_PHASES];
     unsigned phase_count;
     struct strlist warnings;
@@ -106,6 +115,10 @@ void record_clear(struct record *r);
 int record_from_request(const json_t *params, int64_t now_ms, struct record *ret_record,
                         char reterr_text[static RECORD_TEXT]);
 
+/* The same for a message of the console, which brings the role of its account, too. */
+int record_from_console(const json_t *message, int64_t now_ms, struct record *ret_record,
+                        char reterr_text[static RECORD_TEXT]);
+
 /* From the text of a file.  Returns 0, or ERR_SYNTAX or ERR_INVALID with a sentence. */
 int record_parse(const char *text, size_t len, struct record *ret_record,
                  char reterr_text[static RECORD_TEXT]);
@@ -113,6 +126,10 @@ int record_parse(const char *text, size_t len, struct record *ret_record,
 /* ---- into JSON: the caller owns what they return --------------------------------------------- */
 
 json_t *record_to_json(const struct record *r);
+
+/* As the console is told it: what it has acknowledged it knows itself.  Takes and returns what
+ * record_to_json() made. */
+json_t *record_for_console(json_t *record);
 
 /* The fields of probe.start. */
 json_t *record_to_request(const struct record *r);
@@ -148,14 +165,21 @@ void record_fail(struct record *r, const char *name, const char *message, int64_
 /* Adds a warning once. */
 void record_warn(struct record *r, const char *warning);
 
+/* The result is kept compressed now, with these sums; and the other way round, when it turns out
+ * that it is not. */
+void record_pack(struct record *r, const struct blob_sums *sums);
+void record_unpack(struct record *r);
+bool record_packed(const struct record *r);
+
 bool record_ended(const struct record *r);
 
 /* Done or partial, and not said to have lost its file since. */
 bool record_has_result(const struct record *r);
 
-/* Why an ended capture has no result any more: the spool was full, or the file is gone and nobody
- * knows why. */
+/* Why an ended capture has no result any more: the spool was full, the file is gone and nobody knows
+ * why, or its bytes are not those that were stored. */
 #define RECORD_RESULT_REMOVED "result_removed"
 #define RECORD_RESULT_MISSING "result_missing"
+#define RECORD_RESULT_DAMAGED "result_damaged"
 /* The file is not as long as the supervisor said; `bytes` is what it really has. */
 #define RECORD_SIZE_DIFFERS "size_differs"

@@ -24,6 +24,9 @@
 #define RECORD_NEW ".json.tmp"
 #define BROKEN ".json.broken"
 #define PART ".part"
+#define ZST ".zst"
+#define ZST_NEW ".zst.tmp"
+#define EXPANDED ".expanded.tmp"
 
 /* Ids are kept for a week, as docs/PROTOCOL.md promises to those who repeat a request. */
 #define KEEP_MS (7 * 24 * 3600 * INT64_C(1000))
@@ -35,11 +38,41 @@ static char *file_path(const struct spool *s, const char *id, const char *extens
     return xasprintf("%s/%s%s", s->dir, id, extension);
 }
 
+char *spool_path(const struct spool *s, const char *id, enum record_kind kind,
+                 enum spool_file which)
+{
+    const char *extension = which == SPOOL_EXPANDED ? "" : record_kind_extension(kind);
+    const char *more = NULL;
+    switch (which) {
+    case SPOOL_RESULT:
+        more = "";
+        break;
+    case SPOOL_PACKED:
+        more = ZST;
+        break;
+    case SPOOL_PACKED_NEW:
+        more = ZST_NEW;
+        break;
+    case SPOOL_EXPANDED:
+        more = EXPANDED;
+        break;
+    }
+    return xasprintf("%s/%s%s%s", s->dir, id, extension, more);
+}
+
 static void remove_file(const struct spool *s, const char *id, const char *extension)
 {
     AUTOFREE char *path = file_path(s, id, extension);
     if (unlink(path) < 0 && errno != ENOENT)
         log_warn(-errno, "cannot remove %s, ignoring", path);
+}
+
+/* The result in both its forms. */
+static void remove_result(const struct spool *s, const struct spool_entry *e)
+{
+    AUTOFREE char *packed = xasprintf("%s" ZST, record_kind_extension(e->kind));
+    remove_file(s, e->id, record_kind_extension(e->kind));
+    remove_file(s, e->id, packed);
 }
 
 /* ---- the folder ------------------------------------------------------------------------------ */
@@ -121,9 +154,12 @@ const struct spool_entry *spool_find(const struct spool *s, const char *id)
 
 static void set_entry(struct spool_entry *e, const struct record *r)
 {
-    int64_t bytes = r->bytes > 0 ? r->bytes : 0;
+    int64_t bytes = record_packed(r) ? r->stored_bytes : r->bytes > 0 ? r->bytes : 0;
     e->ended = record_ended(r);
     e->ended_ms = r->ended_ms;
+    e->from_console = r->from_console;
+    e->delivered = r->delivered;
+    e->packed = record_packed(r);
     e->result_bytes = record_has_result(r) ? bytes : RECORD_UNKNOWN;
 }
 
@@ -140,6 +176,32 @@ static void index_add(struct spool *s, const struct record *r)
     *e = (struct spool_entry){.kind = r->kind, .created_ms = r->created_ms};
     memcpy(e->id, r->id, UUID_TEXT);
     set_entry(e, r);
+}
+
+static bool is_owed(const struct spool_entry *e)
+{
+    return e->ended && e->from_console && !e->delivered;
+}
+
+size_t spool_owed(const struct spool *s, int64_t *ret_bytes)
+{
+    size_t count = 0;
+    *ret_bytes = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct spool_entry *e = &s->entries[i];
+        if (!is_owed(e))
+            continue;
+        count++;
+        *ret_bytes += e->result_bytes > 0 ? e->result_bytes : 0;
+    }
+    return count;
+}
+
+void spool_hold(struct spool *s, const char *id, bool held)
+{
+    struct spool_entry *e = find(s, id);
+    if (e)
+        e->held = held;
 }
 
 /* ---- records --------------------------------------------------------------------------------- */
@@ -341,6 +403,17 @@ int spool_end_write(const struct spool_files *f)
     return write_record(f);
 }
 
+int spool_rewrite(const struct spool *s, const struct record *r)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_CAPTURE_RECORD);
+    AUTOFREE char *path = file_path(s, r->id, RECORD);
+    int e = record_text(r, &text);
+    if (e < 0)
+        return e;
+    struct spool_files f = {.record_path = path, .text = text.data, .len = text.len};
+    return write_record(&f);
+}
+
 void spool_ended(struct spool *s, const struct record *r)
 {
     struct spool_entry *e = find(s, r->id);
@@ -348,6 +421,37 @@ void spool_ended(struct spool *s, const struct record *r)
         set_entry(e, r);
     else
         index_add(s, r);
+}
+
+/* ---- packed results -------------------------------------------------------------------------- */
+
+int spool_open_packed(const struct spool *s, const char *id, enum record_kind kind,
+                      int64_t stored_bytes)
+{
+    AUTOFREE char *path = spool_path(s, id, kind, SPOOL_PACKED);
+    AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_size != stored_bytes)
+        return ERR_MISMATCH;
+    return TAKE_FD(fd);
+}
+
+struct spool_entry *spool_next_unpacked(struct spool *s)
+{
+    for (size_t i = s->count; i > 0; i--) {
+        struct spool_entry *e = &s->entries[i - 1];
+        if (e->ended && e->result_bytes != RECORD_UNKNOWN && !e->packed && !e->stuck)
+            return e;
+    }
+    return NULL;
+}
+
+void spool_unstick(struct spool *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        s->entries[i].stuck = false;
 }
 
 /* ---- what a crash left ----------------------------------------------------------------------- */
@@ -381,19 +485,34 @@ static void set_aside(const struct spool *s, const char *id, int error, const ch
         log_warn(-errno, "cannot rename %s, ignoring", path);
 }
 
-/* A record that says there is a result: under its name, under the part file's, or lost. */
-static void find_result(const struct spool *s, struct record *r)
+static void save_mended(const struct spool *s, const struct record *r)
 {
-    AUTOFREE char *result = file_path(s, r->id, record_kind_extension(r->kind));
-    AUTOFREE char *part = file_path(s, r->id, PART);
-    struct stat st;
-    if (lstat(result, &st) == 0 || rename(part, result) == 0)
-        return;
-    log_warn(-errno, "capture %s has lost its result, %s", r->id, result);
-    record_warn(r, RECORD_RESULT_MISSING);
     int e = spool_save(s, r);
     if (e < 0)
         log_warn(e, "cannot save the record of capture %s, ignoring", r->id);
+}
+
+/* A record that says there is a result: packed, as it came, still under the part file's name, or
+ * lost.  One that says packed without being so will be packed again. */
+static void find_result(const struct spool *s, struct record *r)
+{
+    AUTOFREE char *result = spool_path(s, r->id, r->kind, SPOOL_RESULT);
+    AUTOFREE char *part = file_path(s, r->id, PART);
+    struct stat st;
+    if (record_packed(r)) {
+        AUTOCLOSE int fd = spool_open_packed(s, r->id, r->kind, r->stored_bytes);
+        if (fd >= 0)
+            return;
+    }
+    bool there = lstat(result, &st) == 0 || rename(part, result) == 0;
+    if (there && !record_packed(r))
+        return;
+    if (!there) {
+        log_warn(-errno, "capture %s has lost its result, %s", r->id, result);
+        record_warn(r, RECORD_RESULT_MISSING);
+    }
+    record_unpack(r);
+    save_mended(s, r);
 }
 
 static void load(struct scan *scan, const char *id)
@@ -425,10 +544,10 @@ static void load_records(struct scan *scan, const char *name)
         load(scan, id);
 }
 
-static bool is_result(const char *extension)
+static bool is_result(const char *extension, const char *more)
 {
 #define X(kind, word, ends)                                                                        \
-    if (str_eq(extension, ends))                                                                   \
+    if (str_starts(extension, ends) && str_eq(extension + strlen(ends), more))                     \
         return true;
     RECORD_KINDS(X)
 #undef X
@@ -456,16 +575,18 @@ static bool is_old(const struct scan *scan, const char *id, const char *extensio
 static bool is_rubbish(const struct scan *scan, const char *id, const char *extension)
 {
     const struct spool_entry *e = find(scan->s, id);
-    if (str_eq(extension, RECORD_NEW))
+    if (str_eq(extension, RECORD_NEW) || str_eq(extension, EXPANDED) ||
+        is_result(extension, ZST_NEW))
         return true;
     if (str_eq(extension, PART))
         return e ? e->ended : is_orphan(scan->s, id);
     if (str_eq(extension, BROKEN))
         return is_old(scan, id, extension);
-    if (!is_result(extension))
+    bool packed = is_result(extension, ZST);
+    if (!packed && !is_result(extension, ""))
         return false;
     if (e)
-        return e->ended && e->result_bytes == RECORD_UNKNOWN;
+        return e->ended && (e->result_bytes == RECORD_UNKNOWN || e->packed != packed);
     return is_orphan(scan->s, id) && is_old(scan, id, extension);
 }
 
@@ -498,20 +619,35 @@ int spool_scan(struct spool *s, int64_t now_ms, spool_found_cb found, void *arg)
 
 /* ---- retention ------------------------------------------------------------------------------- */
 
+static bool may_forget(const struct spool *s, const struct spool_entry *e, int64_t now_ms,
+                       bool too_many)
+{
+    if (!e->ended || e->held)
+        return false;
+    return now_ms - e->ended_ms > s->keep_ms || (too_many && !is_owed(e));
+}
+
+static void forget(const struct spool *s, const struct spool_entry *e)
+{
+    if (is_owed(e))
+        log_warn(0, "capture %s is removed, it is too old; the console has not acknowledged it%s",
+                 e->id, e->result_bytes == RECORD_UNKNOWN ? "" : " and may not have its result");
+    /* The record last: a result without one would never be found again. */
+    remove_result(s, e);
+    remove_file(s, e->id, RECORD);
+}
+
 static void forget_records(struct spool *s, int64_t now_ms)
 {
     size_t surplus = s->count > s->limit_records ? s->count - s->limit_records : 0;
     size_t kept = 0;
     for (size_t i = 0; i < s->count; i++) {
         const struct spool_entry *e = &s->entries[i];
-        bool goes = e->ended && (surplus > 0 || now_ms - e->ended_ms > s->keep_ms);
-        if (!goes) {
+        if (!may_forget(s, e, now_ms, surplus > 0)) {
             s->entries[kept++] = *e;
             continue;
         }
-        /* The record last: a result without one would never be found again. */
-        remove_file(s, e->id, record_kind_extension(e->kind));
-        remove_file(s, e->id, RECORD);
+        forget(s, e);
         surplus -= surplus > 0;
     }
     s->count = kept;
@@ -530,7 +666,7 @@ static void drop_result(struct spool *s, struct spool_entry *e)
     if (error < 0)
         log_warn(error, "cannot note in the record of capture %s that its result is removed",
                  e->id);
-    remove_file(s, e->id, record_kind_extension(e->kind));
+    remove_result(s, e);
     e->result_bytes = RECORD_UNKNOWN;
 }
 
@@ -546,7 +682,7 @@ static void drop_results(struct spool *s)
     }
     for (size_t i = 0; i < s->count && total > s->limit_bytes; i++) {
         struct spool_entry *e = &s->entries[i];
-        if (e == newest || e->result_bytes == RECORD_UNKNOWN)
+        if (e == newest || e->result_bytes == RECORD_UNKNOWN || e->held || is_owed(e))
             continue;
         total -= e->result_bytes;
         drop_result(s, e);

@@ -1,13 +1,16 @@
 /* spool.h -- the agent's folder of records and results, $PROCTOR_HOME/spool (0700, files 0600).
  *
- *   <id>.json                       the record; written with fsync before the supervisor is asked
- * and when the capture has ended, without fsync (but whole) at the phases in between <id>.part the
- * result while it is being written <id>.cpuprofile, .heapprofile   the result <id>.json.broken a
- * record that could not be read
+ *   <id>.json             the record; durable before the supervisor is asked, when the capture has
+ *                         ended and after that, without fsync (but whole) at the phases in between
+ *   <id>.part             the result while it is being written
+ *   <id>.cpuprofile       the result (.heapprofile for heap), until it is packed
+ *   <id>.cpuprofile.zst   the result, packed: one zstd frame, whose sums are in the record
+ *   <id>.json.broken      a record that could not be read
+ *   <id>.….tmp            on its way to one of these
  *
  * The order of the steps is such that a crash between any two of them is mended by the next
  * spool_scan().  In memory there is only an index; records are read when they are asked for.  What
- * a capture's life is, is capture.h's business. */
+ * a capture's life is, is capture.h's business; how results are packed, packing.h's. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,9 +23,14 @@ struct spool_entry {
     char id[UUID_TEXT];
     enum record_kind kind;
     bool ended;
+    bool from_console;
+    bool delivered;
+    bool packed; /* the result is; what is not is there as it came */
+    bool held;   /* a thread writes the record: nobody else does, and it is not removed */
+    bool stuck;  /* the result could not be packed, and is not tried again for now */
     int64_t created_ms;
     int64_t ended_ms;
-    int64_t result_bytes; /* RECORD_UNKNOWN: there is no result */
+    int64_t result_bytes; /* on the disk; RECORD_UNKNOWN: there is no result */
 };
 
 struct spool {
@@ -55,6 +63,10 @@ const struct spool_entry *spool_find(const struct spool *s, const char *id);
 /* Replaces the record, whole but without fsync. */
 int spool_save(const struct spool *s, const struct record *r);
 
+/* The same, durable.  Blocks; looks at nothing of the spool but its folder.  When there is no room
+ * for another file it does as spool_end_write(). */
+int spool_rewrite(const struct spool *s, const struct record *r);
+
 /* Reads a record.  ERR_SYNTAX, ERR_INVALID and ERR_TOO_BIG mean that it is broken. */
 int spool_read(const struct spool *s, const char *id, struct record *ret_record,
                char reterr_text[static RECORD_TEXT]);
@@ -62,8 +74,33 @@ int spool_read(const struct spool *s, const char *id, struct record *ret_record,
 /* The size of a result that is not stored yet, or -errno. */
 int64_t spool_part_size(const struct spool *s, const char *id);
 
-/* The result, opened read-only, or -errno. */
+/* The result that is not packed, opened read-only, or -errno. */
 int spool_open_result(const struct spool *s, const struct record *r);
+
+/* ---- packed results: the index says which are, and it changes only after the record on disk ----- */
+
+enum spool_file { SPOOL_RESULT, SPOOL_PACKED, SPOOL_PACKED_NEW, SPOOL_EXPANDED };
+
+/* The caller frees.  SPOOL_EXPANDED is a file without a purpose but to have its name removed. */
+char *spool_path(const struct spool *s, const char *id, enum record_kind kind,
+                 enum spool_file which);
+
+/* Opened read-only: the descriptor, or -errno.  ERR_MISMATCH when it has another size than
+ * `stored_bytes`. */
+int spool_open_packed(const struct spool *s, const char *id, enum record_kind kind,
+                      int64_t stored_bytes);
+
+/* The newest result that is to be packed and not stuck, or NULL. */
+struct spool_entry *spool_next_unpacked(struct spool *s);
+
+/* All that was stuck may be tried again. */
+void spool_unstick(struct spool *s);
+
+/* A thread begins or ends to write the record; nothing happens for an id that is not known. */
+void spool_hold(struct spool *s, const char *id, bool held);
+
+/* Captures of the console that it has not acknowledged: how many, and the bytes of their results. */
+size_t spool_owed(const struct spool *s, int64_t *ret_bytes);
 
 /* ---- the beginning and the end of a capture: disks can be slow, so the step in the middle runs in
  * another thread
@@ -97,5 +134,6 @@ void spool_ended(struct spool *s, const struct record *r);
 
 /* Removes what is too old and what is too much, the oldest first: records with their results when
  * they ended more than keep_ms ago or are too many, else only results.  The newest result stays,
- * whatever its size, and so does all that has not ended. */
+ * whatever its size, and so does all that has not ended.  What is owed to the console goes only when
+ * it is too old, and a warning says so. */
 void spool_retain(struct spool *s, int64_t now_ms);

@@ -13,7 +13,7 @@ struct store;
 struct analysis *analysis_new(uv_loop_t *loop, struct store *store);
 void analysis_close(struct analysis *a, void (*closed)(void *arg), void *arg); /* kills the children; frees */
 
-/* `r` 0 with the text (borrowed): what proctor-analyze printed for `name`.  ERR_NOT_FOUND (no such profile, or its bytes are removed),
+/* `r` 0 with the text (borrowed): what proctor-analyze printed for `name`; else `text` is a sentence.  ERR_NOT_FOUND (no such profile, or its bytes are removed),
  * ERR_INVALID / ERR_SYNTAX / ERR_TOO_BIG with the analyser's sentence, ERR_BUSY, ERR_UNSUPPORTED (a kind that has no such view). */
 typedef void (*analysis_cb)(void *arg, int r, const char *text, size_t len);
 

@@ -18,8 +18,11 @@ typedef struct uv_loop_s uv_loop_t;
 enum { AUTH_NAME = 2 * LIMIT_NAME, AUTH_CSRF = 65, AUTH_SESSION_MS = 12 * 60 * 60 * 1000 };
 
 struct auth_who {
-    char name[AUTH_NAME]; /* for records and the audit log: "user ann", "token 0123456789abcdef (ci)" */
+    char name
+        [AUTH_NAME]; /* for records and the audit log: "user ann", "token 0123456789abcdef (ci)" */
     char user[USER_NAME]; /* "" for a token */
+    char owner
+        [USER_NAME]; /* whose rights these are: the user, or who made the token; "": of a token of the command line */
     enum role role;
     bool by_session;      /* then changing requests need the CSRF value and our own Origin */
     char csrf[AUTH_CSRF]; /* of the session: HMAC-SHA-256 of "csrf" with its secret, in hex */
@@ -31,6 +34,9 @@ struct auth_who {
 typedef void (*auth_cb)(void *arg, int r, const struct auth_who *who);
 
 struct auth *auth_new(uv_loop_t *loop, struct store *store);
+
+/* Before store_close(): no operation asks the store for anything from now on.  What is under way still calls its `done` (ERR_STOPPING),
+ * with the loop running on, and then it is freed. */
 void auth_free(struct auth *a);
 
 /* Looks at the headers (NULL: absent); `done` comes later, from the loop, exactly once. */
@@ -44,3 +50,24 @@ typedef void (*auth_login_cb)(void *arg, int r, int64_t retry_ms, const char *co
                               const struct auth_who *who);
 void auth_login(struct auth *a, const char *name, const char *password, const char *address,
                 auth_login_cb done, void *arg);
+
+/* ---- passwords ------------------------------------------------------------------------------- */
+
+enum { PASSWORD_MIN = 10 };
+
+/* The user's own change: `old_password` is held against the account like a login's (ERR_TOO_MANY with `retry_ms`); ERR_DENIED: it is
+ * wrong.  All other sessions of the user end. */
+typedef void (*auth_change_cb)(void *arg, int r, int64_t retry_ms);
+void auth_change_password(struct auth *a, const struct auth_who *who, const char *old_password,
+                          const char *new_password, const char *address, auth_change_cb done,
+                          void *arg);
+
+/* A hash for somebody's new password, made in a thread: `hash` borrowed.  ERR_TOO_MANY is returned when too many wait; then `done` is
+ * not called. */
+typedef void (*auth_hash_cb)(void *arg, int r, const char *hash);
+int auth_hash(struct auth *a, const char *password, auth_hash_cb done, void *arg);
+
+/* ---- enrolment secrets: who guesses waits --------------------------------------------------- */
+
+int64_t auth_enrol_wait_ms(struct auth *a, const char *address); /* 0: go on */
+void auth_enrol_failed(struct auth *a, const char *address);

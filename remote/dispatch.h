@@ -65,18 +65,28 @@ void dispatch_on_send(struct dispatch *d, dispatch_send_cb send, void *arg);
 /* The host is connected: what waits for it is sent, and what we lost track of is asked for. */
 void dispatch_host_open(struct dispatch *d, const char *host);
 
-/* The host tells a record: looked at, stored, published; its end is acknowledged when it is committed and needs no result, or has it.
- * ERR_DENIED when the capture belongs to another host (the connection ends); an unknown one is acknowledged, so that it is not told for
- * ever (its row was removed). */
-int dispatch_take_record(struct dispatch *d, const char *host, const json_t *record, char *reterr_text, size_t size);
-void dispatch_take_unknown(struct dispatch *d, const char *host, const char *id, const char *code, const char *text);
+/* What comes of a message about a capture that is not at hand and must be looked up: 0, or an error with a sentence that ends the
+ * connection. */
+typedef void (*dispatch_verdict_cb)(void *arg, int r, const char *text);
 
-/* May this host bring the result of this capture?  0 with the row (borrowed until the next call), ERR_DENIED, ERR_EXISTS (it is here:
- * acknowledge).  */
-int dispatch_expects_blob(struct dispatch *d, const char *host, const char *capture,
-                          const struct capture_row **ret_row);
+/* The host tells a record: looked at, stored, published; its end is acknowledged when it is committed and needs no result, or has it.
+ * An unknown one is acknowledged, so that it is not told for ever (its row was removed).  Returns 0, ERR_DENIED (it belongs to another
+ * host, or is not of that app, instance and kind) or ERR_INVALID with a sentence: the connection ends; or 1: it is looked up, and
+ * `later` comes. */
+int dispatch_take_record(struct dispatch *d, const char *host, const json_t *record,
+                         char *reterr_text, size_t size, dispatch_verdict_cb later, void *arg);
+/* 0 or ERR_DENIED with a sentence. */
+int dispatch_take_unknown(struct dispatch *d, const char *host, const char *id, const char *code,
+                          const char *text, char *reterr_text, size_t size);
+
+/* May this host bring the result of this capture?  `done` comes later, exactly once: 0 with the row (borrowed), ERR_DENIED (another
+ * host's: the connection ends), ERR_EXISTS (it is here already: say so, then dispatch_blob_stored()), ERR_NOT_FOUND, ERR_INVALID (it has
+ * no result to bring), or the store's error; each with a sentence. */
+typedef void (*dispatch_blob_cb)(void *arg, int r, const char *text, const struct capture_row *row);
+void dispatch_expects_blob(struct dispatch *d, const char *host, const char *capture,
+                           dispatch_blob_cb done, void *arg);
 /* The result is committed as a profile. */
-void dispatch_blob_stored(struct dispatch *d, const char *capture);
+void dispatch_blob_stored(struct dispatch *d, const char *host, const char *capture);
 /* It will never come (damaged, too big): the capture ends as failed, with the sentence. */
 void dispatch_blob_lost(struct dispatch *d, const char *capture, int error, const char *text);
 

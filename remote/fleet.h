@@ -30,6 +30,9 @@ void fleet_put(struct fleet *f, const struct host_row *row);
 const struct host_row *fleet_get(const struct fleet *f, const char *host);
 bool fleet_connected(const struct fleet *f, const char *host);
 
+/* Since when it is connected, or is not; 0 when it never was. */
+int64_t fleet_since_ms(const struct fleet *f, const char *host);
+
 /* What the agent says. `hello` is its message; false: it left. */
 void fleet_set_connected(struct fleet *f, const char *host, bool connected, const json_t *hello,
                          int64_t now_ms);

@@ -20,8 +20,8 @@ const char *http_method_name(enum http_method method);
 /* One request, whole.  It stays until it is replied to, also when its client has gone: the reply then goes nowhere. */
 struct http_request {
     enum http_method method;
-    char *path;  /* as sent, without the query: "/api/v1/hosts"; starts with a slash */
-    char *query; /* without the "?"; "" when there is none */
+    char *path;  /* as sent, without the query: "/api/v1/hosts"; starts with a slash; its escapes are sound and none is %00 */
+    char *query; /* as sent, without the "?"; "" when there is none; likewise */
     char *host, *origin, *cookie, *authorization, *csrf, *content_type, *if_none_match; /* NULL: absent */
     char address[64]; /* the client's, without port */
     struct buf body;  /* LIMIT_HTTP_BODY at most */
@@ -50,7 +50,7 @@ struct http_source {
     /* In a thread: fills up to `size` bytes; returns how many, 0 at the end, or an error (the connection is then cut off, as a
      * length was promised). */
     int (*read)(struct http_source *s, void *out, size_t size);
-    /* On the loop, exactly once, also when nothing was read. */
+    /* On the loop, exactly once, also when nothing was read; perhaps inside http_reply_source(). */
     void (*close)(struct http_source *s);
 };
 void http_reply_source(struct http_request *r, int status, const char *type, uint64_t length,
@@ -65,7 +65,9 @@ struct http_settings {
     const char *cert_pem, *chain_pem, *key_pem;
     http_handler_cb handler;
     void *arg;
-    struct live *live; /* takes upgrades of /api/v1/live */
+    struct live *live; /* takes upgrades of /api/v1/live; NULL: none */
+    /* For tests; 0: the limits of limits.h. */
+    unsigned silent_s, most_connections, most_of_one;
 };
 
 struct http;

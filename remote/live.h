@@ -4,8 +4,8 @@
  *     {"type":"host", "host": HOST}   {"type":"processes", "host": ID, "at_ms": N, "processes": [PROCESS]}
  *     {"type":"capture", "capture": CAPTURE}   {"type":"profile", "profile": PROFILE}
  * and {"type":"resync"} when so much waited for this viewer (LIMIT_LIVE_QUEUE) that it was dropped: fetch everything anew.
- * A viewer that sends anything but pongs and closes is closed; a ping every 20 s; one whose session has ended is closed within a
- * minute. */
+ * A viewer that sends anything but pings, pongs and closes is closed; a ping every 20 s; one that is nobody, or whose session has ended,
+ * is closed with code 4401 (within a minute).  What happens before `welcome` is not told: fetch everything when it has come. */
 #pragma once
 
 #include <jansson.h>

@@ -20,6 +20,7 @@
 #include "supervisor/captures.h"
 #include "supervisor/control.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/views.h"
 
 enum {
     BACKOFF_MIN_MS = 20,
@@ -28,7 +29,9 @@ enum {
     PATIENCE_MS = 15000, /* a request is refused when there has been no agent for so long */
     RELAYS_MAX = 1000,
     END_MS = 3000,
-    ANSWER_MS = 15000, /* for hello, for short requests, and for the first sign of a capture */
+    ANSWER_MS = 15000,   /* for hello, for short requests, and for the first sign of a capture */
+    LINK_SET_MS = 40000, /* enrolment goes over the network, and so does the first connection */
+    LINK_REMOVE_MS = 10000,
     WATCH_MS = 1000,
 };
 
@@ -230,9 +233,16 @@ pid_t agent_link_pid(const struct agent_link *a)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
+static int64_t answer_ms(const char *method)
+{
+    if (str_eq(method, "link.set"))
+        return LINK_SET_MS;
+    return str_eq(method, "link.remove") ? LINK_REMOVE_MS : ANSWER_MS;
+}
+
 static void send_relay(struct agent_link *a, struct relay *relay)
 {
-    relay->due_ms = now_ms(a) + ANSWER_MS;
+    relay->due_ms = now_ms(a) + answer_ms(relay->method);
     (void)conn_request(&a->conn, relay->id, relay->method, relay->params, -1);
 }
 
@@ -251,15 +261,18 @@ static void on_hello(struct agent_link *a, const struct msg *m)
     send_relay(a, relay);
 }
 
-static void on_request(struct agent_link *a, struct msg *m)
+static void send_host(struct agent_link *a, const char *request_id)
+{
+    AUTOJSON json_t *answer = view_host(a->sup);
+    (void)conn_result(&a->conn, request_id, answer, -1);
+}
+
+/* probe.stop, probe.cancel, probe.ack */
+static void on_order(struct agent_link *a, const struct msg *m)
 {
     struct captures *cs = &a->sup->captures;
     const char *id = json_get_string(m->params, "id", "");
     int r;
-    if (str_eq(m->method, "probe.start")) {
-        captures_start(cs, m->id, m->params, msg_take_fd(m));
-        return;
-    }
     if (str_eq(m->method, "probe.stop"))
         r = captures_stop(cs, id);
     else if (str_eq(m->method, "probe.cancel"))
@@ -270,6 +283,16 @@ static void on_request(struct agent_link *a, struct msg *m)
         (void)conn_error(&a->conn, m->id, r, "no such capture runs", NULL);
     else
         (void)conn_result(&a->conn, m->id, NULL, -1);
+}
+
+static void on_request(struct agent_link *a, struct msg *m)
+{
+    if (str_eq(m->method, "host.list"))
+        send_host(a, m->id);
+    else if (str_eq(m->method, "probe.start"))
+        captures_start(&a->sup->captures, m->id, m->params, msg_take_fd(m));
+    else
+        on_order(a, m);
 }
 
 static struct relay *find_relay(struct agent_link *a, const char *id)
@@ -330,7 +353,7 @@ void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_
                       const char *method, json_t *params)
 {
     if (list_count(&a->relays) >= RELAYS_MAX) {
-        peer_error(peer, peer_id, ERR_BUSY, "too many requests about captures wait for an answer");
+        peer_error(peer, peer_id, ERR_BUSY, "too many requests to the agent wait for an answer");
         return;
     }
     struct relay *relay = xcalloc(1, sizeof *relay);

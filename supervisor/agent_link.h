@@ -1,7 +1,7 @@
 /* agent_link.h -- the agent: started, restarted with back-off, spoken to over a socketpair.
  *
- * CLI requests about captures are handed to it unchanged ("relayed"); one that is under way when the agent dies is sent again
- * to the next agent, which knows the capture by its id. */
+ * CLI requests about captures and the link to a console are handed to it unchanged ("relayed"); one that is under way when
+ * the agent dies is sent again to the next agent, which knows a capture by its id. */
 #pragma once
 
 #include <jansson.h>

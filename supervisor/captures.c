@@ -17,10 +17,9 @@
 #include "lib/base/uuid.h"
 #include "supervisor/agent_link.h"
 #include "supervisor/app.h"
+#include "supervisor/gate.h"
 #include "supervisor/inspector.h"
 #include "supervisor/instance.h"
-#include "supervisor/launch.h"
-#include "supervisor/node_flags.h"
 #include "supervisor/policy.h"
 #include "supervisor/probe.h"
 #include "supervisor/supervisor.h"
@@ -175,37 +174,15 @@ static int choose_pid(struct capture *c, struct instance *in, char *text, size_t
 
 static int check_instance(struct capture *c, struct instance *in, char *text, size_t size)
 {
-    int error;
-    struct supervisor *sup = c->owner->sup;
-    const struct app_spec *spec = &in->app->spec;
-    int r = policy_check(&sup->policy, json_get_string(c->params, "kind", ""), spec->name,
-                         json_get_int(c->params, "duration_ms", 0), in->runtime.major, text, size);
+    const char *role = json_get_string(c->params, "role", NULL);
+    const struct policy_ask ask = {.kind = json_get_string(c->params, "kind", ""),
+                                   .duration_ms = json_get_int(c->params, "duration_ms", 0),
+                                   .away = role != NULL,
+                                   .role = role};
+    policy_refresh(&c->owner->sup->policy);
+    int r = gate_check(in, &ask, text, size);
     if (r < 0)
         return r;
-    if (!in->process || in->state == INSTANCE_STOPPING) {
-        (void)snprintf(text, size, "%s is %s", instance_name(in), instance_state_word(in->state));
-        return ERR_NOT_RUNNING;
-    }
-    AUTOSTRLIST struct strlist env = {0};
-    enum inspector_flags next_flags; /* what the next start would get; the process has in->flags */
-    bool next_opens;
-    launch_environment(in, &env, &next_flags, &next_opens);
-    const char *refusal = node_flags_refusal(&in->runtime, spec, &env, &error);
-    if (!refusal && in->flags == FLAGS_USERS && !in->user_opens) {
-        error = ERR_UNSUPPORTED;
-        refusal = "its own options name an inspector port (--inspect-port, --debug-port), so a "
-                  "signal would open that one, "
-                  "perhaps for everybody; take them out and reload the app";
-    }
-    if (!refusal && in->flags == FLAGS_NONE) {
-        error = ERR_UNSUPPORTED;
-        refusal =
-            "the process was started without the options that make profiling safe; reload the app";
-    }
-    if (refusal) {
-        (void)snprintf(text, size, "%s: %s", instance_name(in), refusal);
-        return error;
-    }
     if (in->capture) {
         (void)snprintf(text, size, "%s is being captured already (%s)", instance_name(in),
                        in->capture->id);

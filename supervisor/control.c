@@ -211,7 +211,7 @@ static void relay(struct peer *p, const struct msg *m)
 
 static void handle(struct peer *p, const struct msg *m)
 {
-    if (str_starts(m->method, "capture."))
+    if (str_starts(m->method, "capture.") || str_starts(m->method, "link."))
         relay(p, m);
     else if (!command_run(p, m->id, m->method, m->params))
         peer_error(p, m->id, ERR_UNSUPPORTED, "this message is not answered here");

@@ -99,7 +99,7 @@ void inspector_process_started(struct inspector *i, bool user_opens)
 {
     stderr_lines_init(&i->instance->err.lines, confirm_line, see_line, i);
     i->user_port = 0;
-    i->silent_pid = i->signalled_pid = 0;
+    i->silent_pid = i->signalled_pid = i->catching_pid = 0;
     i->line_due = false;
     i->old_port_count = i->port_count = 0;
     i->keep_open = false;
@@ -270,6 +270,26 @@ static bool use_users_port(struct inspector *i)
     return true;
 }
 
+static const char silent_text[] =
+    "this process did not open its inspector on SIGUSR1 before, and is not signalled again";
+static const char no_handler_text[] =
+    "the process has no handler for SIGUSR1, which would end it (a wrapper, --disable-sigusr1, or "
+    "no Node.js); no signal was sent";
+
+const char *inspector_why_not(struct inspector *i)
+{
+    pid_t pid = instance_pid(i->instance);
+    if (i->instance->user_opens || i->keep_open)
+        return NULL;
+    if (pid > 0 && i->silent_pid == pid)
+        return silent_text;
+    if (pid > 0 && i->catching_pid != pid && procfs_catches(pid, SIGUSR1) == 1)
+        i->catching_pid = pid;
+    return i->catching_pid == pid ? NULL
+                                  : "the process has no handler for SIGUSR1: it has only just "
+                                    "started, or cannot be profiled";
+}
+
 static void gate(struct inspector *i)
 {
     struct instance *in = i->instance;
@@ -281,9 +301,7 @@ static void gate(struct inspector *i)
         return;
     }
     if (i->silent_pid == i->pid) {
-        opened(i, ERR_NO_LISTEN,
-               "this process did not open its inspector on SIGUSR1 before, and is not signalled "
-               "again");
+        opened(i, ERR_NO_LISTEN, silent_text);
         return;
     }
     if (in->user_opens && i->pid == instance_pid(in)) {
@@ -299,10 +317,7 @@ static void gate(struct inspector *i)
     else if (old_enough && catches)
         send_signal(i);
     else if (overdue && !catches)
-        opened(i, ERR_NO_SIGNAL,
-               "the process has no handler for SIGUSR1, which would end it (a wrapper, "
-               "--disable-sigusr1, or "
-               "no Node.js); no signal was sent");
+        opened(i, ERR_NO_SIGNAL, no_handler_text);
     else if (overdue)
         opened(i, ERR_NOT_READY, "the process has only just started; try again in a moment");
 }

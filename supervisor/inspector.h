@@ -48,9 +48,10 @@ struct inspector {
     pid_t pid;           /* the target: the instance's process or a child of it */
     unsigned port;
     char path[INSPECTOR_PATH_MAX];
-    bool ours;        /* we opened it and must close it */
-    unsigned clients; /* connections that we made since it opened */
-    pid_t silent_pid; /* did not answer SIGUSR1: is never signalled again */
+    bool ours;          /* we opened it and must close it */
+    unsigned clients;   /* connections that we made since it opened */
+    pid_t silent_pid;   /* did not answer SIGUSR1: is never signalled again */
+    pid_t catching_pid; /* has a handler for SIGUSR1 */
     struct inspector_child children[INSPECTOR_CHILDREN]; /* opened along with it */
     unsigned child_count;
     unsigned user_port; /* is open anyhow: the user's own --inspect, or "profiling": "always" */
@@ -92,6 +93,10 @@ bool inspector_reads_stderr_of(const struct inspector *i, pid_t pid);
 
 /* A cluster worker of `primary` whose stderr goes elsewhere; 0: there is none. */
 pid_t inspector_silent_worker(const struct inspector *i, pid_t primary);
+
+/* Why a capture of the instance's own process would not get its inspector open now, as a sentence; NULL: nothing known
+ * speaks against it.  Looks into /proc only as long as the process has no handler for SIGUSR1. */
+const char *inspector_why_not(struct inspector *i);
 
 /* Opens it for good ("profiling": "always"); a failure is logged. */
 void inspector_open_always(struct inspector *i);

@@ -18,14 +18,22 @@
 #include "lib/base/path.h"
 
 static const char *const default_kinds[] = {"cpu", "heap", "stack"};
-static const char *const known_keys[] = {"kinds", "max_duration", "apps", "legacy"};
+static const char *const known_keys[] = {"kinds", "max_duration", "apps", "legacy", "roles"};
+static const char *const known_roles[] = {"viewer", "operator", "admin"};
+static const char *const default_roles[] = {"operator", "admin"};
+
+static void set_list(struct strlist *list, const char *const *words, size_t count)
+{
+    strlist_clear(list);
+    for (size_t i = 0; i < count; i++)
+        strlist_add(list, words[i]);
+}
 
 static void set_defaults(struct policy *p)
 {
-    strlist_clear(&p->kinds);
+    set_list(&p->kinds, default_kinds, ARRAY_SIZE(default_kinds));
+    set_list(&p->roles, default_roles, ARRAY_SIZE(default_roles));
     strlist_clear(&p->apps);
-    for (size_t i = 0; i < ARRAY_SIZE(default_kinds); i++)
-        strlist_add(&p->kinds, default_kinds[i]);
     p->max_duration_ms = LIMIT_CAPTURE_DURATION_MS;
     p->legacy = true;
     free(p->broken);
@@ -44,6 +52,7 @@ void policy_clear(struct policy *p)
     free(p->broken);
     strlist_clear(&p->kinds);
     strlist_clear(&p->apps);
+    strlist_clear(&p->roles);
     *p = (struct policy){0};
 }
 
@@ -92,19 +101,36 @@ static int read_duration(struct policy *p, const json_t *root)
     return 0;
 }
 
+/* `what` is "key" or "role". */
+static int check_word(struct policy *p, const char *what, const char *word,
+                      const char *const *known, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(word, known[i]))
+            return 0;
+    const char *nearest = str_nearest(word, known, count);
+    return broken(p, "unknown %s \"%s\"%s%s%s", what, word, nearest ? ", did you mean \"" : "",
+                  nearest ? nearest : "", nearest ? "\"?" : "");
+}
+
+/* A slip of the pen there would shut out people who should get in, so that words are checked. */
+static int read_roles(struct policy *p, const json_t *root)
+{
+    int r = read_list(p, root, "roles", &p->roles);
+    for (size_t i = 0; r == 0 && i < p->roles.count; i++)
+        r = check_word(p, "role", p->roles.items[i], known_roles, ARRAY_SIZE(known_roles));
+    return r;
+}
+
 static int read_keys(struct policy *p, const json_t *root)
 {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)root, key, value)
     {
-        bool known = false;
-        for (size_t i = 0; i < ARRAY_SIZE(known_keys); i++)
-            known |= str_eq(key, known_keys[i]);
-        const char *nearest = known ? NULL : str_nearest(key, known_keys, ARRAY_SIZE(known_keys));
-        if (!known)
-            return broken(p, "unknown key \"%s\"%s%s%s", key, nearest ? ", did you mean \"" : "",
-                          nearest ? nearest : "", nearest ? "\"?" : "");
+        int unknown = check_word(p, "key", key, known_keys, ARRAY_SIZE(known_keys));
+        if (unknown < 0)
+            return unknown;
     }
     const json_t *legacy = json_object_get(root, "legacy");
     if (legacy && !json_is_boolean(legacy))
@@ -113,6 +139,8 @@ static int read_keys(struct policy *p, const json_t *root)
     int r = read_list(p, root, "kinds", &p->kinds);
     if (r == 0)
         r = read_list(p, root, "apps", &p->apps);
+    if (r == 0)
+        r = read_roles(p, root);
     return r == 0 ? read_duration(p, root) : r;
 }
 
@@ -130,8 +158,7 @@ int policy_read(struct policy *p, const char *text, size_t len)
     return read_keys(p, root);
 }
 
-/* Reads the file when it has changed since the last time. */
-static void refresh(struct policy *p)
+void policy_refresh(struct policy *p)
 {
     struct stat st = {0};
     bool exists = stat(p->path, &st) == 0;
@@ -168,31 +195,71 @@ static bool matches(const struct strlist *patterns, const char *text)
     return false;
 }
 
-int policy_check(struct policy *p, const char *kind, const char *app, int64_t duration_ms,
-                 int node_major, char *reterr_text, size_t size)
+static bool has_word(const struct strlist *words, const char *word)
 {
-    refresh(p);
-    if (p->broken)
-        (void)snprintf(reterr_text, size, "%s: %s", p->path, p->broken);
-    else if (!matches(&p->kinds, kind))
-        (void)snprintf(reterr_text, size,
-                       "the policy of this host (%s) does not allow captures of kind %s", p->path,
-                       kind);
-    else if (p->apps.count > 0 && !matches(&p->apps, app))
-        (void)snprintf(reterr_text, size,
-                       "the policy of this host (%s) does not allow captures of %s", p->path, app);
-    else if (duration_ms > p->max_duration_ms)
-        (void)snprintf(
-            reterr_text, size,
-            "the policy of this host (%s) allows captures of at most %lld seconds, asked for %lld",
-            p->path, (long long)p->max_duration_ms / 1000, (long long)duration_ms / 1000);
-    else if (!p->legacy && node_major > 0 && node_major <= 10)
-        (void)snprintf(reterr_text, size,
-                       "the policy of this host (%s) does not allow captures of Node 8 to 10 "
-                       "(\"legacy\": false): "
-                       "their inspector is visible to all local users",
-                       p->path);
+    for (size_t i = 0; i < words->count; i++)
+        if (str_eq(words->items[i], word))
+            return true;
+    return false;
+}
+
+/* Where the file lies is nobody's business away from here. */
+static int refuse(const struct policy *p, const struct policy_ask *ask, char *text, size_t size,
+                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+static int refuse(const struct policy *p, const struct policy_ask *ask, char *text, size_t size,
+                  const char *fmt, ...)
+{
+    va_list ap;
+    char what[500];
+    va_start(ap, fmt);
+    (void)vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    if (ask->away)
+        (void)snprintf(text, size, "the policy of this host %s", what);
     else
-        return 0;
+        (void)snprintf(text, size, "the policy of this host (%s) %s", p->path, what);
     return ERR_POLICY;
+}
+
+static int refuse_broken(const struct policy *p, const struct policy_ask *ask, char *text,
+                         size_t size)
+{
+    if (ask->away)
+        return refuse(p, ask, text, size,
+                      "has a mistake, told in its proctor.log, and refuses everything until it is "
+                      "mended");
+    return refuse(p, ask, text, size, "cannot be used, so nothing may be captured: %s", p->broken);
+}
+
+static int check_role(const struct policy *p, const struct policy_ask *ask, char *text, size_t size)
+{
+    if (ask->away && p->roles.count == 0)
+        return refuse(p, ask, text, size, "allows no console to capture anything");
+    if (ask->away && ask->role && !has_word(&p->roles, ask->role))
+        return refuse(p, ask, text, size,
+                      "does not allow captures by a console's account of role %s", ask->role);
+    return 0;
+}
+
+int policy_check(const struct policy *p, const struct policy_ask *ask, char *reterr_text,
+                 size_t size)
+{
+    if (p->broken)
+        return refuse_broken(p, ask, reterr_text, size);
+    int r = check_role(p, ask, reterr_text, size);
+    if (r < 0)
+        return r;
+    if (!matches(&p->kinds, ask->kind))
+        return refuse(p, ask, reterr_text, size, "does not allow captures of kind %s", ask->kind);
+    if (p->apps.count > 0 && !matches(&p->apps, ask->app))
+        return refuse(p, ask, reterr_text, size, "does not allow captures of %s", ask->app);
+    if (ask->duration_ms > p->max_duration_ms)
+        return refuse(p, ask, reterr_text, size,
+                      "allows captures of at most %lld seconds, asked for %lld",
+                      (long long)p->max_duration_ms / 1000, (long long)ask->duration_ms / 1000);
+    if (!p->legacy && ask->node_major > 0 && ask->node_major <= 10)
+        return refuse(p, ask, reterr_text, size,
+                      "does not allow captures of Node 8 to 10 (\"legacy\": false): their "
+                      "inspector is visible to all local users");
+    return 0;
 }

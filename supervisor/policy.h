@@ -1,9 +1,11 @@
 /* policy.h -- what this host lets be captured: $PROCTOR_HOME/policy.json, enforced by the supervisor alone.
  *
- *     {"kinds": ["cpu", "heap"], "max_duration": "5m", "apps": ["api", "web*"], "legacy": true}
+ *     {"kinds": ["cpu", "heap"], "max_duration": "5m", "apps": ["api", "web*"], "legacy": true,
+ *      "roles": ["operator", "admin"]}
  *
- * Without the file: cpu, heap and stack, up to 5 minutes, all apps, Node 8 and 10 too.  The file is read again whenever
- * it has changed; one that cannot be read refuses everything. */
+ * Without the file: cpu, heap and stack, up to 5 minutes, all apps, Node 8 and 10 too, and a console's operators and admins
+ * may do the same as people here.  The file is read again whenever it has changed; one that cannot be read refuses
+ * everything. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,7 +22,8 @@ struct policy {
     long long size;
     char *broken; /* why the file cannot be used; NULL: it can */
     struct strlist kinds;
-    struct strlist apps; /* shell patterns; empty: all */
+    struct strlist apps;  /* shell patterns; empty: all */
+    struct strlist roles; /* of a console's accounts; empty: no console may capture here */
     int64_t max_duration_ms;
     bool legacy; /* Node 8 and 10, whose inspector any local user can find while it is open */
 };
@@ -31,6 +34,19 @@ void policy_clear(struct policy *p);
 /* Reads `text` (NULL: the defaults).  Returns 0 or ERR_INVALID with a sentence in p->broken.  Pure. */
 int policy_read(struct policy *p, const char *text, size_t len);
 
-/* May this be captured?  0, or ERR_POLICY with a sentence.  `duration_ms` 0: until stopped.  `node_major` 0: unknown. */
-int policy_check(struct policy *p, const char *kind, const char *app, int64_t duration_ms,
-                 int node_major, char *reterr_text, size_t size);
+/* Looks whether the file has changed, and reads it then. */
+void policy_refresh(struct policy *p);
+
+/* May this be captured? */
+struct policy_ask {
+    const char *kind;
+    const char *app;
+    int64_t duration_ms; /* 0: until stopped */
+    int node_major;      /* 0: unknown */
+    bool away;        /* a console asks: roles count, and the sentence names no file of this host */
+    const char *role; /* of the console's account; NULL: of none in particular */
+};
+
+/* 0, or ERR_POLICY with a sentence that begins with "the policy of this host".  As the file was at policy_refresh(). */
+int policy_check(const struct policy *p, const struct policy_ask *ask, char *reterr_text,
+                 size_t size);

@@ -8,8 +8,11 @@
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 #include "supervisor/app.h"
+#include "supervisor/gate.h"
+#include "supervisor/inspector.h"
 #include "supervisor/instance.h"
 #include "supervisor/launch.h"
+#include "supervisor/policy.h"
 #include "supervisor/supervisor.h"
 
 static json_t *view_exit(const struct exit_record *e)
@@ -95,4 +98,55 @@ json_t *view_instance(struct instance *in, bool detail, bool show_env)
     if (detail)
         add_detail(j, in, show_env);
     return j;
+}
+
+/* ---- for a console --------------------------------------------------------------------------- */
+
+/* A capture that runs already is no reason here: it is over before the console has heard of its end. */
+static void add_why(json_t *kinds, struct instance *in, const char *kind)
+{
+    char text[400] = "";
+    const struct policy_ask ask = {.kind = kind, .away = true};
+    if (gate_check(in, &ask, text, sizeof text) == 0) {
+        const char *why = inspector_why_not(&in->inspector);
+        (void)snprintf(text, sizeof text, "%s%s%s", why ? instance_name(in) : "", why ? ": " : "",
+                       why ? why : "");
+    }
+    json_set_string(kinds, kind, text);
+}
+
+static json_t *view_process(struct instance *in)
+{
+    json_t *j = json_object(), *kinds = json_object();
+    bool runs = in->process != NULL;
+    if (runs && in->rss_bytes == 0)
+        instance_measure(in);
+    json_set_string(j, "app", in->app->spec.name);
+    json_set_int(j, "instance", in->number);
+    json_set_int(j, "pid", instance_pid(in));
+    json_set_string(j, "status", instance_state_word(in->state));
+    (void)json_object_set_new(j, "cpu", json_real(runs ? in->cpu_percent : 0.0));
+    json_set_int(j, "memory", runs ? (int64_t)in->rss_bytes : 0);
+    json_set_int(j, "uptime_ms", runs ? instance_uptime_ms(in) : 0);
+    json_set_int(j, "restarts", in->restarts);
+    set_version(j, &in->runtime);
+    add_why(kinds, in, "cpu");
+    add_why(kinds, in, "heap");
+    (void)json_object_set_new(j, "kinds", kinds);
+    return j;
+}
+
+json_t *view_host(struct supervisor *sup)
+{
+    struct app *app;
+    struct instance *in;
+    json_t *answer = json_object(), *list = json_array();
+    policy_refresh(&sup->policy);
+    LIST_EACH(app, &sup->apps)
+    {
+        LIST_EACH(in, &app->instances)
+        (void)json_array_append_new(list, view_process(in));
+    }
+    (void)json_object_set_new(answer, "processes", list);
+    return answer;
 }

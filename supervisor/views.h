@@ -1,11 +1,16 @@
-/* views.h -- instances as JSON, for `app.list`. */
+/* views.h -- instances as JSON: for `app.list`, and for a console (`host.list`). */
 #pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
 
 struct instance;
+struct supervisor;
 
 /* The caller's reference.  `detail`: with settings, log files and environment, whose values are "***" unless
  * `show_env`. */
 json_t *view_instance(struct instance *in, bool detail, bool show_env);
+
+/* The answer of `host.list`: what a console may know of all instances.  Neither environment nor arguments nor paths, and
+ * cheap, since it is asked for once a second.  The caller's reference. */
+json_t *view_host(struct supervisor *sup);

@@ -123,9 +123,9 @@ static int save(struct capture_report *report, const char *label, const json_t *
     int64_t bytes = capture_save(fd, path);
     if (bytes < 0) {
         say_error(
-            "%s: cannot write %s: %s; the result is kept, 'proctor captures get %s' brings it",
+            "%s: cannot write %s: %s; the result is kept, 'proctor captures get %s%s' brings it",
             label, path, bytes == -ELOOP ? "it is a link to no file" : err_str((int)bytes),
-            json_get_string(record, "id", "ID"));
+            json_get_string(record, "id", "ID"), report->more ? report->more : "");
         if (report->json)
             add_json(report, record, NULL);
         return CMD_FAILED;

@@ -12,7 +12,9 @@ struct capture_report {
     const char *wanted; /* -o: NULL, a file, a folder, "-" */
     json_t *json;       /* an array that gets each record with "file"; NULL: text is printed */
     int64_t epoch_ms;   /* for file names */
-    char *last_file;    /* the last that was written and can be looked at; the caller frees */
+    const char
+        *more; /* what 'proctor captures get ID' needs besides: " --console URL"; NULL: nothing */
+    char *last_file; /* the last that was written and can be looked at; the caller frees */
 };
 
 /* The answer of capture.start or capture.get: the error, or the record with its descriptor. `label`

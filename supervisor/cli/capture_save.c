@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/buf.h"
 #include "lib/base/io.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
@@ -25,20 +26,25 @@ static const char *extension(const char *kind)
     return str_eq(kind, "heap") ? "heapprofile" : str_eq(kind, "cpu") ? "cpuprofile" : "json";
 }
 
+static bool makes_trouble(char c)
+{
+    return (unsigned char)c <= ' ' || c == '/' || c == 0x7f;
+}
+
 char *capture_file_name(const json_t *record, int64_t epoch_ms)
 {
     const char *kind = json_get_string(record, "kind", "profile");
+    const char *host = json_get_string(record, "host_name", NULL);
     time_t seconds = (time_t)(epoch_ms / 1000);
     struct tm tm;
     char clock[32];
     (void)localtime_r(&seconds, &tm);
     (void)strftime(clock, sizeof clock, "%Y%m%d-%H%M%S", &tm);
-    char *name =
-        xasprintf("%s-%lld-%s-%s.%s", json_get_string(record, "app", "app"),
-                  (long long)json_get_int(record, "instance", 0), kind, clock, extension(kind));
+    char *name = xasprintf("%s-%lld%s%s-%s-%s.%s", json_get_string(record, "app", "app"),
+                           (long long)json_get_int(record, "instance", 0), host ? "-" : "",
+                           host ? host : "", kind, clock, extension(kind));
     for (char *c = name; *c; c++)
-        if ((unsigned char)*c <= ' ' || *c == '/' || *c == 0x7f ||
-            (c == name && (*c == '-' || *c == '.')))
+        if (makes_trouble(*c) || (c == name && (*c == '-' || *c == '.')))
             *c = c == name ? '_' : '-';
     return name;
 }
@@ -47,11 +53,6 @@ static bool is_folder(const char *path)
 {
     struct stat st;
     return str_ends(path, "/") || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
-}
-
-bool capture_path_is_many(const char *wanted)
-{
-    return !wanted || strstr(wanted, "%i") || is_folder(wanted);
 }
 
 /* A name that we chose never takes the place of a file: name-2.cpuprofile, name-3.cpuprofile, … */
@@ -69,17 +70,59 @@ static char *free_path(const char *dir, const char *name)
     return path;
 }
 
+/* What stands for a mark: the letter behind '%'.  NULL: it is none.  The caller frees. */
+static char *mark_text(char letter, const json_t *record)
+{
+    const char *host = json_get_string(record, "host_name", NULL);
+    if (letter == 'i')
+        return xasprintf("%lld", (long long)json_get_int(record, "instance", 0));
+    if (letter != 'h' || !host)
+        return NULL;
+    char *text = xstrdup(host);
+    for (char *c = text; *c; c++)
+        if (makes_trouble(*c))
+            *c = '-';
+    return text;
+}
+
+static char *fill_marks(const char *wanted, const json_t *record)
+{
+    struct buf path;
+    buf_init(&path, SIZE_MAX / 2);
+    for (const char *c = wanted; *c; c++) {
+        AUTOFREE char *text = *c == '%' ? mark_text(c[1], record) : NULL;
+        (void)(text ? buf_addstr(&path, text) : buf_addc(&path, *c));
+        c += text != NULL;
+    }
+    return buf_take(&path);
+}
+
 char *capture_path(const char *wanted, const json_t *record, int64_t epoch_ms)
 {
-    if (!wanted || is_folder(wanted)) {
-        AUTOFREE char *name = capture_file_name(record, epoch_ms);
-        return free_path(wanted, name);
-    }
-    const char *mark = strstr(wanted, "%i");
-    if (!mark)
-        return xstrdup(wanted);
-    return xasprintf("%.*s%lld%s", (int)(mark - wanted), wanted,
-                     (long long)json_get_int(record, "instance", 0), mark + 2);
+    if (wanted && !is_folder(wanted))
+        return fill_marks(wanted, record);
+    AUTOFREE char *name = capture_file_name(record, epoch_ms);
+    return free_path(wanted, name);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bool capture_path_is_enough(const char *wanted, const json_t *records)
+{
+    AUTOSTRLIST struct strlist paths = {0};
+    if (!wanted || is_folder(wanted))
+        return true;
+    for (size_t i = 0; i < json_array_size(records); i++)
+        strlist_add_taken(&paths, fill_marks(wanted, json_array_get(records, i)));
+    if (paths.count > 1)
+        qsort(paths.items, paths.count, sizeof *paths.items, compare_paths);
+    for (size_t i = 1; i < paths.count; i++)
+        if (str_eq(paths.items[i - 1], paths.items[i]))
+            return false;
+    return true;
 }
 
 static char *folder_of(const char *path)
@@ -106,6 +149,24 @@ int capture_path_check(const char *wanted, char **ret_dir)
     if (r < 0)
         *ret_dir = TAKE(dir);
     return r;
+}
+
+int capture_save_room(const char *wanted)
+{
+    const char *temp_dir = getenv("TMPDIR");
+    AUTOFREE char *dir = !wanted             ? xstrdup(".")
+                         : is_folder(wanted) ? xstrdup(wanted)
+                                             : folder_of(wanted);
+    if (str_eq(wanted, "-") || access(dir, W_OK | X_OK) < 0) {
+        free(dir);
+        dir = xstrdup(temp_dir && *temp_dir ? temp_dir : "/tmp");
+    }
+    AUTOFREE char *path = xasprintf("%s/.proctor-XXXXXX", dir);
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    (void)unlink(path);
+    return fd;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,14 +40,25 @@ const struct cmd *cmd_find(const char *name)
 
 /* ---- programs of their own ------------------------------------------------------------------- */
 
-/* These are not for people: proctord and the agent start them. */
+/* These are not for people: proctord, the agent and other commands start them. */
 static bool internal(const char *name)
 {
-    static const char *const names[] = {"agent", "probe", "keeper"};
+    static const char *const names[] = {"agent", "probe", "keeper", "away"};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (str_eq(names[i], name))
             return true;
     return false;
+}
+
+/* Returns when there is none: -errno. */
+static int exec_sibling(const char *program, char **argv)
+{
+    AUTOFREE char *path = path_sibling(program);
+    (void)signal(SIGPIPE, SIG_DFL);
+    (void)execv(path, argv);
+    int r = -errno;
+    (void)signal(SIGPIPE, SIG_IGN);
+    return r;
 }
 
 void cmd_exec_program(char **argv)
@@ -56,36 +66,38 @@ void cmd_exec_program(char **argv)
     const char *name = argv[0];
     if (internal(name) || !*name || name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")])
         return;
-    char *program = xasprintf("proctor-%s", name);
-    AUTOFREE char *path = path_sibling(program);
+    AUTOFREE char *program = xasprintf("proctor-%s", name);
     argv[0] = program;
-    (void)signal(SIGPIPE, SIG_DFL);
-    (void)execv(path, argv);
-    (void)signal(SIGPIPE, SIG_IGN);
+    (void)exec_sibling(program, argv);
     argv[0] = (char *)name;
-    free(program);
+}
+
+int cmd_exec_away(const char *name, const struct args *args)
+{
+    AUTOSTRLIST struct strlist argv = {0};
+    strlist_add(&argv, "proctor-away");
+    strlist_add(&argv, name);
+    for (size_t i = 0; i < args->given_count; i++) {
+        const struct arg_given *given = &args->given[i];
+        strlist_addf(&argv, "--%s%s%s", given->option->name, given->value ? "=" : "",
+                     given->value ? given->value : "");
+    }
+    strlist_add(&argv, "--");
+    for (size_t i = 0; i < args->operand_count; i++)
+        strlist_add(&argv, args->operands[i]);
+    int r = exec_sibling("proctor-away", argv.items);
+    say_error("cannot run proctor-away, which speaks with consoles: %s", err_str(r));
+    return CMD_FAILED;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-int cmd_usage_error(const char *name, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    AUTOFREE char *text = NULL;
-    if (vasprintf(&text, fmt, ap) < 0)
-        text = NULL;
-    va_end(ap);
-    say_error("%s: %s (see 'proctor help %s')", name, text ? text : "wrong use", name);
-    return CMD_USAGE;
-}
-
 static int check_operands(const struct cmd *c, const struct args *args)
 {
     if (args->operand_count < c->operands_min)
-        return cmd_usage_error(c->name, "what is missing: proctor %s %s", c->name, c->usage);
+        return say_usage(c->name, "what is missing: proctor %s %s", c->name, c->usage);
     if (args->operand_count > c->operands_max)
-        return cmd_usage_error(c->name, "'%s' is too much", args->operands[c->operands_max]);
+        return say_usage(c->name, "'%s' is too much", args->operands[c->operands_max]);
     return CMD_DONE;
 }
 
@@ -94,7 +106,7 @@ static int run_cmd(const struct cmd *c, int argc, char **argv)
     char error[ARGS_ERROR_TEXT];
     struct args args;
     if (args_parse(&args, c->options, argc, argv, error) < 0)
-        return cmd_usage_error(c->name, "%s", error);
+        return say_usage(c->name, "%s", error);
     int code = CMD_DONE;
     if (args.help)
         help_command(c, stdout);

@@ -21,6 +21,8 @@
     X(jlist)                                                                                       \
     X(profile)                                                                                     \
     X(captures)                                                                                    \
+    X(link)                                                                                        \
+    X(unlink)                                                                                      \
     X(ping)                                                                                        \
     X(kill)                                                                                        \
     X(help)
@@ -56,9 +58,9 @@ const struct cmd *cmd_find(const char *name);
 /* Runs what the arguments ask for; returns the exit code. */
 int cmd_main(int argc, char **argv);
 
-/* Wrong use of a command that its option table cannot express: the sentence, a pointer to the help,
- * CMD_USAGE. */
-int cmd_usage_error(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
 /* Replaces this process by the program proctor-<argv[0]>; returns only when there is none. */
 void cmd_exec_program(char **argv);
+
+/* The command `name` with these arguments is for a console: replaces this process by proctor-away, which gets the same
+ * arguments.  Returns an exit code only when that is not there, with the sentence said. */
+int cmd_exec_away(const char *name, const struct args *args);

@@ -1,8 +1,6 @@
 #include "supervisor/cli/cmd.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
 
 #include "lib/base/auto.h"
 #include "lib/base/err.h"
@@ -11,90 +9,11 @@
 #include "lib/base/str.h"
 #include "lib/base/uuid.h"
 #include "supervisor/cli/capture_report.h"
+#include "supervisor/cli/capture_table.h"
+#include "supervisor/cli/captures_args.h"
 #include "supervisor/cli/connect.h"
 #include "supervisor/cli/out.h"
 #include "supervisor/cli/say.h"
-#include "supervisor/cli/table.h"
-#include "supervisor/cli/text.h"
-
-/* The first 13 characters of an id are its time in milliseconds. */
-enum { ID_SHOWN_MIN = 13 };
-
-// clang-format off
-static const struct arg_option options[] = {
-    {"json", 'j', NULL, "prints {\"version\":1,\"captures\":[...]}"},
-    {"output", 'o', "FILE", "of get: a file, a folder, or - for standard output"},
-    {NULL, 0, NULL, NULL},
-};
-
-static const struct table_column columns[] = {
-    {"id", false, false}, {"kind", false, false}, {"process", false, true}, {"state", false, false},
-    {"created", false, false}, {"took", true, false}, {"size", true, false},
-};
-// clang-format on
-
-/* ---- the list -------------------------------------------------------------------------------- */
-
-static size_t common_prefix(const char *a, const char *b)
-{
-    size_t n = 0;
-    while (a[n] && a[n] == b[n])
-        n++;
-    return n;
-}
-
-/* How many characters tell all ids apart. */
-static size_t id_width(const json_t *captures)
-{
-    size_t width = ID_SHOWN_MIN, count = json_array_size(captures);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = i + 1; j < count; j++) {
-            size_t same = common_prefix(json_get_string(json_array_get(captures, i), "id", ""),
-                                        json_get_string(json_array_get(captures, j), "id", ""));
-            if (same >= width)
-                width = same + 1;
-        }
-    return width;
-}
-
-static enum color state_color(const char *state)
-{
-    if (str_eq(state, "done"))
-        return COLOR_GREEN;
-    if (str_eq(state, "failed") || str_eq(state, "expired"))
-        return COLOR_RED;
-    return str_eq(state, "cancelled") ? COLOR_DIM : COLOR_YELLOW;
-}
-
-static void add_capture(struct table *t, const json_t *record, size_t width)
-{
-    char text[TEXT_SHORT];
-    const char *state = json_get_string(record, "state", "?");
-    AUTOFREE char *id = xstrndup(json_get_string(record, "id", "?"), width);
-    AUTOFREE char *label = capture_label(record);
-    int64_t measured_us = json_get_int(record, "measured_us", -1);
-    int64_t bytes = json_get_int(record, "bytes", -1);
-    table_add(t, id, COLOR_NONE);
-    table_add(t, json_get_string(record, "kind", "?"), COLOR_NONE);
-    table_add(t, label, COLOR_CYAN);
-    table_add(t, state, state_color(state));
-    table_add(t, text_clock(json_get_int(record, "created_ms", 0), false, text), COLOR_NONE);
-    table_add(t, measured_us >= 0 ? text_seconds(measured_us / 1000, text) : NULL, COLOR_NONE);
-    table_add(t, bytes > 0 ? text_bytes(bytes, text) : NULL, COLOR_NONE);
-}
-
-static void print_list(const json_t *captures)
-{
-    AUTOTABLE struct table t;
-    table_init(&t, columns, ARRAY_SIZE(columns));
-    size_t width = id_width(captures), i;
-    json_t *record;
-    json_array_foreach((json_t *)captures, i, record)
-    {
-        add_capture(&t, record, width);
-    }
-    table_print(&t, stdout, say_width(stdout), say_colors(stdout));
-}
 
 static int list(struct client *c, const struct args *args)
 {
@@ -107,7 +26,7 @@ static int list(struct client *c, const struct args *args)
         out_json(answer.result);
         return CMD_DONE;
     }
-    print_list(json_object_get(answer.result, "captures"));
+    capture_table_print(json_object_get(answer.result, "captures"), false);
     int64_t left_out = json_get_int(answer.result, "left_out", 0);
     if (left_out > 0)
         say_note("%lld older captures are not shown", (long long)left_out);
@@ -124,23 +43,7 @@ static char *find_id(struct client *c, const char *prefix)
         return xstrdup(prefix);
     if (connect_call(c, "cannot list the captures", "capture.list", NULL, &answer) != CMD_DONE)
         return NULL;
-    const char *found = NULL;
-    size_t i;
-    json_t *record;
-    json_array_foreach(json_object_get(answer.result, "captures"), i, record)
-    {
-        const char *id = json_get_string(record, "id", "");
-        if (!str_starts(id, prefix))
-            continue;
-        if (found) {
-            say_error("'%s' begins more than one capture's id", prefix);
-            return NULL;
-        }
-        found = id;
-    }
-    if (!found)
-        say_error("there is no capture '%s' (see 'proctor captures')", prefix);
-    return xstrdup_null(found);
+    return capture_table_find(json_object_get(answer.result, "captures"), prefix);
 }
 
 static json_t *id_params(const char *id)
@@ -191,33 +94,24 @@ static int run_one(struct client *c, const struct args *args)
 
 static int run(const struct args *args)
 {
-    static const char *const verbs[] = {"get", "stop", "cancel"};
-    const char *verb = args->operand_count > 0 ? args->operands[0] : NULL;
-    bool known = !verb;
-    for (size_t i = 0; verb && i < ARRAY_SIZE(verbs); i++)
-        known |= str_eq(verb, verbs[i]);
-    if (!known)
-        return cmd_usage_error("captures", "unknown action '%s'; there are get, stop and cancel",
-                               verb);
-    if (verb && args->operand_count < 2)
-        return cmd_usage_error("captures", "'%s' needs the id of a capture", verb);
-    if (args_has(args, "output") && !str_eq(verb, "get"))
-        return cmd_usage_error("captures", "'--output' belongs to get");
-    if (args_has(args, "json") && str_eq(args_value(args, "output"), "-"))
-        return cmd_usage_error("captures", "'--json' and '-o -' want the same output");
-    AUTOCLIENT struct client c = CLIENT_NONE;
-    int code = connect_running(&c);
+    int code = captures_args_check(args);
     if (code != CMD_DONE)
         return code;
-    return verb ? run_one(&c, args) : list(&c, args);
+    if (args_has(args, "console"))
+        return cmd_exec_away("captures", args);
+    AUTOCLIENT struct client c = CLIENT_NONE;
+    code = connect_running(&c);
+    if (code != CMD_DONE)
+        return code;
+    return captures_args_verb(args) ? run_one(&c, args) : list(&c, args);
 }
 
 const struct cmd cmd_captures = {
     .name = "captures",
-    .usage = "[get|stop|cancel ID]",
+    .usage = "[list | get|stop|cancel ID]",
     .help = "Lists captures, fetches a result, or ends a running one.",
     .more = "The beginning of an ID is enough when no other begins like it.",
-    .options = options,
+    .options = captures_options,
     .operands_max = 2,
     .run = run,
 };

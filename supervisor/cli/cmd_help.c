@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "supervisor/cli/help.h"
+#include "supervisor/cli/say.h"
 
 static int run(const struct args *args)
 {
@@ -18,7 +19,7 @@ static int run(const struct args *args)
     }
     char *program[] = {(char *)name, (char[]){"--help"}, NULL};
     cmd_exec_program(program);
-    return cmd_usage_error("help", "there is no command '%s'", name);
+    return say_usage("help", "there is no command '%s'", name);
 }
 
 const struct cmd cmd_help = {

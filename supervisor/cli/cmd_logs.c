@@ -253,7 +253,7 @@ static int run(const struct args *args)
     int64_t lines = 15;
     const char *text = args_value(args, "lines");
     if (text && str_to_int(text, 0, LINES_MAX, &lines) < 0)
-        return cmd_usage_error("logs", "'%s' is not a number of lines", text);
+        return say_usage("logs", "'%s' is not a number of lines", text);
     bool only_out = args_has(args, "out"), only_err = args_has(args, "err");
     AUTOFREE char *home = path_home();
     AUTOFREE char *dir = path_join(home, "logs");

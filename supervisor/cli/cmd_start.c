@@ -96,11 +96,11 @@ static int check_no_script(const struct start *s, const char *operand, const cha
 {
     const char *option = app_file_script_option(s->args);
     if (option)
-        return cmd_usage_error("start", "option '--%s' is for a script, and '%s' is %s", option,
-                               operand, what);
+        return say_usage("start", "option '--%s' is for a script, and '%s' is %s", option, operand,
+                         what);
     if (s->args->operand_count > s->args->plain_count)
-        return cmd_usage_error("start", "arguments after '--' are for a script, and '%s' is %s",
-                               operand, what);
+        return say_usage("start", "arguments after '--' are for a script, and '%s' is %s", operand,
+                         what);
     return CMD_DONE;
 }
 
@@ -121,7 +121,7 @@ static int take_name(struct start *s, const char *operand)
 static int take_script(struct start *s, const char *operand)
 {
     if (s->has_script && args_has(s->args, "name"))
-        return cmd_usage_error("start", "'--name' can name only one script");
+        return say_usage("start", "'--name' can name only one script");
     if (ecosystem_is_file_name(operand) && access(operand, F_OK) < 0) {
         say_error("there is no file %s", operand);
         return CMD_FAILED;
@@ -193,12 +193,12 @@ static bool names_a_file(const struct args *args)
 static int run(const struct args *args)
 {
     if (args->plain_count == 0)
-        return cmd_usage_error("start", "what is missing: a file, a script or a name");
+        return say_usage("start", "what is missing: a file, a script or a name");
     if (args_has(args, "env") && !names_a_file(args))
-        return cmd_usage_error("start",
-                               "'--env %s' chooses env_%s of a file of apps, and '%s' is "
-                               "none; set the variables before the command",
-                               args_value(args, "env"), args_value(args, "env"), args->operands[0]);
+        return say_usage("start",
+                         "'--env %s' chooses env_%s of a file of apps, and '%s' is "
+                         "none; set the variables before the command",
+                         args_value(args, "env"), args_value(args, "env"), args->operands[0]);
     struct start s = {.args = args, .client = CLIENT_NONE, .apps = json_array()};
     int code = run_steps(&s);
     if (s.connected)

@@ -16,8 +16,18 @@
 #include "supervisor/cli/say.h"
 
 /* What the supervisor answers by itself, and what it hands to the agent: there it has patience for 15 s and then says
- * what is wrong with the agent. */
-enum { ANSWER_MS = 10000, AGENT_ANSWER_MS = 20000 };
+ * what is wrong with the agent.  Enrolment and its end go over the network besides (agent_link.c). */
+enum { ANSWER_MS = 10000, AGENT_ANSWER_MS = 20000, LINK_SET_MS = 60000, LINK_REMOVE_MS = 30000 };
+
+static int limit_ms(const char *method)
+{
+    if (str_eq(method, "link.set"))
+        return LINK_SET_MS;
+    if (str_eq(method, "link.remove"))
+        return LINK_REMOVE_MS;
+    bool relayed = str_starts(method, "capture.") || str_starts(method, "link.");
+    return relayed ? AGENT_ANSWER_MS : ANSWER_MS;
+}
 
 int connect_try(struct client *c)
 {
@@ -93,7 +103,7 @@ void connect_say_warnings(const json_t *result)
 int connect_ask(struct client *c, const char *method, json_t *params, struct msg *ret_answer)
 {
     AUTOJSON json_t *owned = params;
-    c->limit_ms = str_starts(method, "capture.") ? AGENT_ANSWER_MS : ANSWER_MS;
+    c->limit_ms = limit_ms(method);
     int r = client_call(c, method, owned, NULL, NULL, ret_answer);
     c->limit_ms = 0;
     return r;

@@ -40,7 +40,8 @@ int connect_wait_gone(int watch, int limit_ms);
 /* Says the "warnings" of an answer, if there are any. */
 void connect_say_warnings(const json_t *result);
 
-/* One call that is answered at once, whatever the apps do; -ETIMEDOUT after 10 s without a word.  `params` is taken; the
+/* One call that is answered at once, whatever the apps do; -ETIMEDOUT after 10 s without a word, later where the agent or
+ * the network has a part.  `params` is taken; the
  * caller clears `ret_answer` in any case. */
 int connect_ask(struct client *c, const char *method, json_t *params, struct msg *ret_answer);
 

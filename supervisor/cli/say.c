@@ -45,6 +45,18 @@ void say_note(const char *fmt, ...)
     va_end(ap);
 }
 
+int say_usage(const char *name, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    AUTOFREE char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    say_error("%s: %s (see 'proctor help %s')", name, text ? text : "wrong use", name);
+    return CMD_USAGE;
+}
+
 const char *say_reason(int r, const struct msg *answer)
 {
     if (answer && answer->error_text && *answer->error_text)

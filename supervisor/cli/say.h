@@ -11,6 +11,10 @@ void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same without "proctor: ". */
 void say_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Wrong use of the command `name` that its option table cannot express: the sentence, a pointer to the help; returns
+ * CMD_USAGE (cmd.h). */
+int say_usage(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* What went wrong in a call: the answer's sentence when there is one, else the code's text. */
 struct msg;
 const char *say_reason(int r, const struct msg *answer);

@@ -21,9 +21,24 @@ function uuid() {
     return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
 }
 
+const agentsOf = new Map();
+
+function sha256(bytes) {
+    return crypto.createHash('sha256').update(bytes).digest('hex');
+}
+
 function makeHome(t) {
     const home = fs.mkdtempSync(path.join(os.tmpdir(), 'proctor-agent-'));
-    t.after(() => fs.rmSync(home, { recursive: true, force: true }));
+    agentsOf.set(home, []);
+    t.after(async () => {
+        // An agent that is packing would put files into what is being removed.
+        try {
+            for (const agent of agentsOf.get(home))
+                await agent.end();
+        } finally {
+            fs.rmSync(home, { recursive: true, force: true });
+        }
+    });
     return home;
 }
 
@@ -44,7 +59,7 @@ class Agent {
         agent.child.stderr.setEncoding('utf8').on('data', text => { agent.log += text; });
         agent.socket.setEncoding('utf8').on('data', text => agent.#take(text));
         agent.socket.on('error', () => {});
-        t.after(() => agent.end());
+        agentsOf.get(home).push(agent);
         if (hello) {
             const first = await agent.wait(m => m.method === 'hello', 'hello');
             assert.equal(first.params.version, 1);
@@ -146,6 +161,24 @@ class Agent {
         return fs.readdirSync(path.join(this.home, 'spool')).sort();
     }
 
+    // The record of a result, once that is packed and nothing else is left.
+    async packed(id, text, extension = 'cpuprofile') {
+        const wanted = [`${id}.${extension}.zst`, `${id}.json`];
+        const deadline = Date.now() + WAIT_MS;
+        const mine = () => this.files().filter(name => name.startsWith(id));
+        while (mine().join() !== wanted.join()) {
+            assert.ok(Date.now() < deadline, `it was not packed; there are ${mine()}\n${this.log}`);
+            await new Promise(resolve => setTimeout(resolve, 2));
+        }
+        const record = JSON.parse(fs.readFileSync(this.file(id, 'json')));
+        const stored = fs.readFileSync(this.file(id, `${extension}.zst`));
+        assert.equal(record.stored_bytes, stored.length);
+        assert.equal(record.stored_sha256, sha256(stored));
+        assert.equal(record.bytes, Buffer.byteLength(text));
+        assert.equal(record.sha256, sha256(text));
+        return record;
+    }
+
     async kill() {
         this.child.kill('SIGKILL');
         await this.exited;
@@ -205,14 +238,15 @@ test('runs a capture through all its phases', async t => {
     assert.deepEqual(record.warnings, ['port_left_open']);
     assert.ok(record.ended_ms >= record.created_ms);
     assert.equal((await agent.asked('probe.ack', id)).id, `${id}:ack`);
-    assert.deepEqual(agent.files(), [`${id}.cpuprofile`, `${id}.json`]);
-    assert.equal(fs.readFileSync(agent.file(id, 'cpuprofile'), 'utf8'), 'a profile');
-    assert.equal(fs.statSync(agent.file(id, 'cpuprofile')).mode & 0o777, 0o600);
-    assert.deepEqual(JSON.parse(fs.readFileSync(agent.file(id, 'json'))), record);
+    const stored = await agent.packed(id, 'a profile');
+    assert.equal(fs.statSync(agent.file(id, 'cpuprofile.zst')).mode & 0o777, 0o600);
+    const { stored_bytes, sha256: sum, stored_sha256 } = stored;
+    assert.deepEqual(stored, { ...record, stored_bytes, sha256: sum, stored_sha256 });
 
     const got = await agent.call('capture.get', { id });
-    assert.deepEqual(got.result, { record });
+    assert.deepEqual(got.result, { record: stored });
     assert.equal(got.fds, 1);
+    assert.deepEqual(agent.files(), [`${id}.cpuprofile.zst`, `${id}.json`]);
 });
 
 test('answers a repeated id from the record and attaches to one that runs', async t => {
@@ -230,10 +264,10 @@ test('answers a repeated id from the record and attaches to one that runs', asyn
     const answers = [await agent.reply(first), await agent.reply(second)];
     assert.deepEqual(answers[0].result, answers[1].result);
     assert.deepEqual(answers.map(a => a.fds), [1, 1]);
+    const record = await agent.packed(id, 'a profile', 'heapprofile');
     const third = await agent.reply(agent.start(id, { kind: 'heap' }));
-    assert.deepEqual(third.result, answers[0].result);
+    assert.deepEqual(third.result, { record });
     assert.equal(third.fds, 1);
-    assert.ok(fs.existsSync(agent.file(id, 'heapprofile')));
     assert.equal(agent.messages.filter(m => m.method === 'probe.start').length, 0);
 });
 
@@ -413,7 +447,7 @@ for (const phase of ['queued', ...PHASES]) {
         const answered = await agent.reply(requests.answered);
         assert.equal(answered.result.record.state, 'done');
         assert.equal(answered.fds, 1);
-        assert.equal(fs.readFileSync(agent.file(ids.answered, 'cpuprofile'), 'utf8'), 'all of it');
+        await agent.packed(ids.answered, 'all of it');
 
         agent.send({ id: `${ids.gone}:start`, error: { code: -5006, message: 'not found', data: { name: 'NOT_FOUND' } } });
         const { record } = (await agent.reply(requests.gone)).result;
@@ -441,6 +475,7 @@ test('loses no result to a kill -9 while it is being stored', async t => {
     const home = makeHome(t);
     const text = 'x'.repeat(300000);
     const seen = { before: 0, after: 0 };
+    const ids = [];
     for (let round = 0; round < 25; round++) {
         const id = uuid();
         const old = await Agent.start(t, home);
@@ -460,12 +495,19 @@ test('loses no result to a kill -9 while it is being stored', async t => {
         const answer = next.method ? await agent.reply(request) : next;
         assert.equal(answer.result.record.state, 'done');
         assert.equal(answer.fds, 1);
-        assert.equal(fs.readFileSync(agent.file(id, 'cpuprofile'), 'utf8'), text);
         // What the old one may not have acknowledged is acknowledged now.
         await agent.asked('probe.ack', id);
-        assert.deepEqual(agent.files().filter(name => name.startsWith(id)), [`${id}.cpuprofile`, `${id}.json`]);
+        ids.push(id);
+        // While it is being packed.
+        await new Promise(resolve => setTimeout(resolve, round % 4));
         await agent.kill();
     }
+    const last = await Agent.start(t, home);
+    for (const id of ids) {
+        await last.packed(id, text);
+        assert.equal((await last.call('capture.get', { id })).fds, 1);
+    }
+    assert.equal(last.files().length, 2 * ids.length);
     t.diagnostic(`killed before the record was written: ${seen.before}, after: ${seen.after}`);
 });
 
@@ -487,7 +529,8 @@ test('survives a spool full of rubbish', async t => {
     fs.mkdirSync(path.join(spool, `${folder}.json`));
     fs.writeFileSync(path.join(spool, `${orphan}.part`), 'half');
     fs.writeFileSync(path.join(spool, 'README'), 'not ours');
-    fs.unlinkSync(path.join(spool, `${lost}.cpuprofile`));
+    for (const name of good.files().filter(file => file.startsWith(`${lost}.cpuprofile`)))
+        fs.unlinkSync(path.join(spool, name));
 
     const agent = await Agent.start(t, home);
     const { captures } = (await agent.call('capture.list', {})).result;
@@ -505,6 +548,69 @@ test('survives a spool full of rubbish', async t => {
     await agent.asked('probe.start', torn);
     agent.finish(torn);
     assert.equal((await agent.reply(again)).result.record.state, 'done');
+});
+
+test('packs what the release before it has left', async t => {
+    const home = makeHome(t);
+    const spool = path.join(home, 'spool');
+    fs.mkdirSync(spool, { mode: 0o700 });
+    const now = Date.now();
+    const ids = Array.from({ length: 20 }, uuid);
+    const text = id => `${id} `.repeat(2000);
+    for (const id of ids) {
+        fs.writeFileSync(path.join(spool, `${id}.cpuprofile`), text(id), { mode: 0o600 });
+        fs.writeFileSync(path.join(spool, `${id}.json`), JSON.stringify({
+            id, kind: 'cpu', app: 'web', state: 'done', phases: [], created_ms: now, ended_ms: now, not_after_ms: now,
+            bytes: text(id).length,
+        }), { mode: 0o600 });
+    }
+    const agent = await Agent.start(t, home);
+    assert.equal((await agent.call('capture.get', { id: ids[7] })).fds, 1);
+    for (const id of ids) {
+        await agent.packed(id, text(id));
+        assert.equal((await agent.call('capture.get', { id })).fds, 1);
+    }
+    const { captures } = (await agent.call('capture.list', {})).result;
+    assert.ok(captures.every(record => record.stored_bytes < 1000 && record.bytes === text(ids[0]).length));
+});
+
+test('says that a packed result is damaged, or gone', async t => {
+    const home = makeHome(t);
+    const agent = await Agent.start(t, home);
+    const [flipped, cut, gone] = [uuid(), uuid(), uuid()];
+    const text = crypto.randomBytes(50000).toString('hex');
+    for (const id of [flipped, cut, gone]) {
+        const request = agent.start(id);
+        await agent.asked('probe.start', id);
+        agent.finish(id, text);
+        await agent.reply(request);
+        await agent.packed(id, text);
+    }
+    const file = agent.file(flipped, 'cpuprofile.zst');
+    const bytes = fs.readFileSync(file);
+    bytes[bytes.length >> 1] ^= 1;
+    fs.writeFileSync(file, bytes);
+    fs.truncateSync(agent.file(cut, 'cpuprofile.zst'), 100);
+    fs.unlinkSync(agent.file(gone, 'cpuprofile.zst'));
+
+    const warned = async (id, warning) => {
+        // The record is written a moment later.
+        for (const deadline = Date.now() + WAIT_MS; ;) {
+            const { result, fds } = await agent.call('capture.get', { id });
+            assert.equal(fds, undefined);
+            if (result)
+                return assert.deepEqual(result.record.warnings, [warning]);
+            assert.ok(Date.now() < deadline);
+        }
+    };
+    for (const id of [flipped, cut]) {
+        const { error } = await agent.call('capture.get', { id });
+        assert.match(error.message, new RegExp(`^the stored result of capture ${id} is damaged: `));
+        await warned(id, 'result_damaged');
+    }
+    const { result, fds } = await agent.call('capture.get', { id: gone });
+    assert.deepEqual([result.record.warnings, fds], [['result_missing'], undefined]);
+    await warned(gone, 'result_missing');
 });
 
 // A small disk of its own for the spool, in a mount namespace that a process holds: agents enter it, and the test sees
@@ -525,6 +631,7 @@ async function smallDisk(t, home) {
     const root = `/proc/${holder.pid}/root${home}`;
     return {
         file: (id, extension) => `${root}/spool/${id}.${extension}`,
+        files: () => fs.readdirSync(`${root}/spool`).sort(),
         record: id => JSON.parse(fs.readFileSync(`${root}/spool/${id}.json`)),
         // Until not a byte more goes in.
         fill() {
@@ -554,6 +661,40 @@ test('refuses a capture when the disk is full', async t => {
     assert.match(error.message, /^the capture was not started: its record cannot be written in .*: no space left on device$/i);
     assert.deepEqual((await agent.call('capture.list', {})).result, { captures: [] });
     assert.equal(agent.messages.length, 0);
+});
+
+test('a result is packed when there is room, and expanded when there is room', async t => {
+    const disk = await smallDisk(t, makeHome(t));
+    if (!disk)
+        return;
+    const agent = await disk.start();
+    agent.files = () => disk.files();
+    agent.file = disk.file;
+    const id = uuid();
+    const text = crypto.randomBytes(150000).toString('hex');
+    const request = agent.start(id);
+    await agent.asked('probe.start', id);
+    agent.write(id, text);
+    disk.fill();
+    agent.answer(`${id}:start`, { state: 'done', phase: 'sending', bytes: text.length });
+    const answer = await agent.reply(request);
+    assert.deepEqual([answer.result.record.state, answer.fds], ['done', 1]);
+    assert.equal((await agent.call('capture.get', { id })).fds, 1);
+    for (const deadline = Date.now() + WAIT_MS; !/cannot compress the result of capture .*: no space left/i.test(agent.log);) {
+        assert.ok(Date.now() < deadline, agent.log);
+        await new Promise(resolve => setTimeout(resolve, 5));
+    }
+    assert.deepEqual(disk.files(), [`${id}.cpuprofile`, `${id}.json`]);
+    disk.free();
+    await agent.packed(id, text);
+
+    disk.fill();
+    const { error } = await agent.call('capture.get', { id });
+    assert.equal(error.data.name, 'ENOSPC');
+    assert.match(error.message, /^the result of capture .* is stored, but in .* is no room to expand it to its 300000 bytes$/);
+    disk.free();
+    assert.equal((await agent.call('capture.get', { id })).fds, 1);
+    assert.deepEqual(disk.files(), [`${id}.cpuprofile.zst`, `${id}.json`]);
 });
 
 test('an end that a full disk does not take is told, kept, and stored when there is room', async t => {
@@ -645,7 +786,9 @@ test('ends with 0 when the supervisor is gone, and on SIGTERM', async t => {
     assert.deepEqual(await gone.exited, { code: 0, signal: null });
     // What it had been told it has written.
     assert.equal(JSON.parse(fs.readFileSync(gone.file(first, 'json'))).state, 'done');
-    assert.ok(fs.existsSync(gone.file(first, 'cpuprofile')));
+    const left = gone.files();
+    assert.ok(left.includes(`${first}.cpuprofile`) || left.includes(`${first}.cpuprofile.zst`));
+    assert.deepEqual(left.filter(name => name.endsWith('.tmp')), []);
 
     const told = await Agent.start(t, home);
     told.start(second);

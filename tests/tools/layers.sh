@@ -13,6 +13,7 @@ allowed() {
     lib/pack | lib/secure) echo "$1 lib/base" ;;
     ecosystem) echo "ecosystem lib/base" ;;
     remote) echo "remote remote/store lib/base lib/wire lib/pack lib/secure" ;;
+    supervisor/cli/away) echo "supervisor/cli/away supervisor/cli lib/base lib/wire lib/secure" ;;
     supervisor | supervisor/keeper | supervisor/cli | supervisor/cli/* | supervisor/cluster | agent | agent/inspector | agent/intake | remote/*)
         echo "$1 ecosystem lib/base lib/keep lib/wire lib/profile lib/pack lib/secure" ;;
     *) echo "" ;;

@@ -66,10 +66,62 @@ static void puts_the_instance_into_a_name(void **state)
     assert_string_equal(path, "out-3.cpuprofile");
     AUTOFREE char *plain = capture_path("x/%s-100%.json", r, 0);
     assert_string_equal(plain, "x/%s-100%.json");
-    assert_true(capture_path_is_many("a%i"));
-    assert_true(capture_path_is_many(dir));
-    assert_true(capture_path_is_many(NULL));
-    assert_false(capture_path_is_many("a"));
+    AUTOFREE char *host = capture_path("out-%h-%i", r, 0);
+    assert_string_equal(host, "out-%h-3");
+}
+
+/* ---- of several hosts ------------------------------------------------------------------------ */
+
+static json_t *record_of_host(const char *host, int instance)
+{
+    json_t *r = record("api", "cpu", instance);
+    json_set_string(r, "host_name", host);
+    return r;
+}
+
+static void puts_the_host_into_a_name(void **state)
+{
+    AUTOJSON json_t *r = record_of_host("web 1/..", 3);
+    AUTOFREE char *path = capture_path("%h/%i-%h%%i.json", r, 0);
+    assert_string_equal(path, "web-1-../3-web-1-..%3.json");
+    AUTOFREE char *name = capture_file_name(r, EPOCH_S * 1000LL);
+    assert_string_equal(name, "api-3-web-1-..-cpu-20090213-233130.cpuprofile");
+}
+
+static void sees_which_names_tell_results_apart(void **state)
+{
+    AUTOJSON json_t *many = json_array(), *one = json_array(), *none = json_array();
+    (void)json_array_append_new(many, record_of_host("a", 0));
+    (void)json_array_append_new(many, record_of_host("a", 1));
+    (void)json_array_append_new(one, record_of_host("a", 0));
+    assert_true(capture_path_is_enough(NULL, many));
+    assert_true(capture_path_is_enough(dir, many));
+    assert_true(capture_path_is_enough("new-folder/", many));
+    assert_true(capture_path_is_enough("x-%i", many));
+    assert_false(capture_path_is_enough("x-%h", many));
+    assert_false(capture_path_is_enough("x", many));
+    assert_false(capture_path_is_enough("-", many));
+    (void)json_array_append_new(many, record_of_host("b", 0));
+    assert_false(capture_path_is_enough("x-%i", many));
+    assert_true(capture_path_is_enough("x-%i-%h", many));
+    assert_true(capture_path_is_enough("x", one));
+    assert_true(capture_path_is_enough("-", one));
+    assert_true(capture_path_is_enough("x", none));
+}
+
+static void gives_a_private_room_without_a_name(void **state)
+{
+    struct stat st;
+    AUTOFREE char *file = path_join(dir, "no-such-name");
+    const char *const wanted[] = {dir, file, "-", "/no/such/folder/file"};
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+        AUTOCLOSE int fd = capture_save_room(wanted[i]);
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(st.st_nlink, 0);
+    }
+    assert_int_equal(access(file, F_OK), -1);
 }
 
 /* A result whose descriptor stands at its end, as a descriptor from elsewhere may. */
@@ -172,6 +224,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_a_file_after_process_kind_and_time),
         cmocka_unit_test(puts_the_instance_into_a_name),
+        cmocka_unit_test(puts_the_host_into_a_name),
+        cmocka_unit_test(sees_which_names_tell_results_apart),
+        cmocka_unit_test(gives_a_private_room_without_a_name),
         cmocka_unit_test(writes_a_private_file),
         cmocka_unit_test(a_name_of_ours_is_one_that_is_free),
         cmocka_unit_test(replaces_a_link_and_leaves_what_it_names),

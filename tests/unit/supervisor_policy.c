@@ -35,12 +35,33 @@ static int read_text(const char *json)
     return policy_read(&policy, json, strlen(json));
 }
 
-/* An ordinary request: 10 s of cpu of "web", Node 20. */
-static int check(const char *kind, const char *app, int64_t duration_ms, int node_major)
+static int ask(const struct policy_ask *what)
 {
     text[0] = '\0';
-    int r = policy_check(&policy, kind, app, duration_ms, node_major, text, sizeof text);
-    assert_true(r == 0 || (r == ERR_POLICY && strstr(text, path)));
+    policy_refresh(&policy);
+    int r = policy_check(&policy, what, text, sizeof text);
+    assert_true(r == 0 || r == ERR_POLICY);
+    /* The first words are promised to those who must tell a refusal from other failures. */
+    assert_true(r == 0 || str_starts(text, "the policy of this host"));
+    return r;
+}
+
+static int check(const char *kind, const char *app, int64_t duration_ms, int node_major)
+{
+    const struct policy_ask what = {
+        .kind = kind, .app = app, .duration_ms = duration_ms, .node_major = node_major};
+    int r = ask(&what);
+    assert_true(r == 0 || strstr(text, path));
+    return r;
+}
+
+/* What a console's account asks for; `role` NULL: the console itself, for its page. */
+static int check_away(const char *role)
+{
+    const struct policy_ask what = {
+        .kind = "cpu", .app = "web", .node_major = 20, .away = true, .role = role};
+    int r = ask(&what);
+    assert_null(strstr(text, path));
     return r;
 }
 
@@ -58,25 +79,30 @@ static void without_a_text_the_defaults_hold(void **state)
     assert_int_equal(policy.apps.count, 0);
     assert_int_equal(policy.max_duration_ms, LIMIT_CAPTURE_DURATION_MS);
     assert_true(policy.legacy);
+    assert_int_equal(policy.roles.count, 2);
     assert_int_equal(read_text("{}"), 0);
     assert_int_equal(policy.kinds.count, 3);
+    assert_int_equal(policy.roles.count, 2);
 }
 
 static void reads_every_key(void **state)
 {
     assert_int_equal(read_text("{\"kinds\":[\"heap\"],\"max_duration\":\"2m\",\"apps\":[\"a\",\"b*"
-                               "\"],\"legacy\":false}"),
+                               "\"],\"legacy\":false,\"roles\":[\"admin\"]}"),
                      0);
     assert_int_equal(policy.kinds.count, 1);
     assert_string_equal(policy.kinds.items[0], "heap");
     assert_int_equal(policy.apps.count, 2);
     assert_int_equal(policy.max_duration_ms, 120000);
     assert_false(policy.legacy);
+    assert_int_equal(policy.roles.count, 1);
+    assert_string_equal(policy.roles.items[0], "admin");
     /* What is missing in the next text is at its default again. */
     assert_int_equal(read_text("{\"kinds\":[]}"), 0);
     assert_int_equal(policy.kinds.count, 0);
     assert_int_equal(policy.apps.count, 0);
     assert_true(policy.legacy);
+    assert_int_equal(policy.roles.count, 2);
 }
 
 static void reads_durations_as_times_or_milliseconds(void **state)
@@ -113,6 +139,10 @@ static void a_wrong_text_is_told_in_one_sentence(void **state)
         {"{\"kinds\":[1]}", "\"kinds\" must hold strings only"},
         {"{\"apps\":{}}", "\"apps\" must be an array"},
         {"{\"legacy\":\"no\"}", "\"legacy\" must be true or false"},
+        {"{\"roles\":\"admin\"}", "\"roles\" must be an array"},
+        {"{\"roles\":[true]}", "\"roles\" must hold strings only"},
+        {"{\"roles\":[\"admn\"]}", "unknown role \"admn\", did you mean \"admin\"?"},
+        {"{\"roles\":[\"viewer\",\"*\"]}", "unknown role \"*\""},
         {"{\"max_duration\":0}", "\"max_duration\" must be a time"},
         {"{\"max_duration\":-5}", "\"max_duration\" must be a time"},
         {"{\"max_duration\":1.5}", "\"max_duration\" must be a time"},
@@ -182,6 +212,47 @@ static void legacy_off_refuses_node_8_to_10(void **state)
     assert_non_null(strstr(text, "Node 8 to 10"));
     assert_int_equal(check("cpu", "web", 0, 12), 0);
     assert_int_equal(check("cpu", "web", 0, 0), 0);
+}
+
+static void operators_and_admins_of_a_console_may_capture(void **state)
+{
+    assert_int_equal(check_away("operator"), 0);
+    assert_int_equal(check_away("admin"), 0);
+    assert_int_equal(check_away(NULL), 0);
+    assert_int_equal(check_away("viewer"), ERR_POLICY);
+    assert_non_null(strstr(text, "account of role viewer"));
+    assert_int_equal(check_away("root"), ERR_POLICY);
+    assert_int_equal(check_away(""), ERR_POLICY);
+}
+
+static void roles_say_who_of_a_console_may_capture(void **state)
+{
+    put_file(path, "{\"roles\":[\"admin\"]}");
+    assert_int_equal(check_away("operator"), ERR_POLICY);
+    assert_int_equal(check_away("admin"), 0);
+    assert_int_equal(check_away(NULL), 0);
+    /* They are not about people on this host. */
+    assert_int_equal(check_web(), 0);
+}
+
+static void no_roles_mean_no_console(void **state)
+{
+    put_file(path, "{\"roles\":[]}");
+    assert_int_equal(check_away("admin"), ERR_POLICY);
+    assert_non_null(strstr(text, "allows no console"));
+    assert_int_equal(check_away(NULL), ERR_POLICY);
+    assert_int_equal(check_web(), 0);
+}
+
+static void a_console_is_refused_what_people_here_are(void **state)
+{
+    put_file(path, "{\"kinds\":[\"heap\"]}");
+    assert_int_equal(check_away("admin"), ERR_POLICY);
+    assert_non_null(strstr(text, "kind cpu"));
+    put_file(path, "{\"legacy\":1, \"secret name\":1}");
+    assert_int_equal(check_away("admin"), ERR_POLICY);
+    assert_non_null(strstr(text, "has a mistake"));
+    assert_null(strstr(text, "secret name"));
 }
 
 static void a_changed_file_is_read_again(void **state)
@@ -264,6 +335,10 @@ int main(void)
         IN_FOLDER(kinds_and_apps_are_patterns),
         IN_FOLDER(no_kinds_means_nothing),
         IN_FOLDER(legacy_off_refuses_node_8_to_10),
+        IN_FOLDER(operators_and_admins_of_a_console_may_capture),
+        IN_FOLDER(roles_say_who_of_a_console_may_capture),
+        IN_FOLDER(no_roles_mean_no_console),
+        IN_FOLDER(a_console_is_refused_what_people_here_are),
         IN_FOLDER(a_changed_file_is_read_again),
         IN_FOLDER(a_change_of_the_same_length_is_seen),
         IN_FOLDER(a_broken_file_refuses_everything_until_it_is_mended),

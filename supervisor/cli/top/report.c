@@ -1,7 +1,6 @@
 #include "supervisor/cli/top/report.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "lib/base/buf.h"
 #include "lib/profile/profile.h"
 #include "lib/profile/table.h"
+#include "lib/profile/view.h"
 #include "supervisor/cli/top/place.h"
 
 enum { FIGURE_BYTES = 32, FIGURE_MIN = 8, NAME_MIN = 8, NAME_MAX_PLAIN = 60, LOCATION_MIN = 8 };
@@ -163,45 +163,8 @@ int report_text(struct buf *out, const struct report *report)
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-/* Nanoseconds inside, microseconds outside; bytes are bytes. */
-static uint64_t json_figure(const struct profile *p, uint64_t value)
-{
-    return p->kind == PROFILE_CPU ? value / 1000 : value;
-}
-
-static int add_json_row(struct buf *out, const struct profile *p, const struct profile_row *row)
-{
-    const struct function *f = row->function;
-    int r = buf_addstr(out, "{\"function\":");
-    if (r == 0)
-        r = buf_add_json_string(out, f->name);
-    if (r == 0)
-        r = buf_addstr(out, ",\"url\":");
-    if (r == 0)
-        r = buf_add_json_string(out, f->url);
-    return r < 0
-               ? r
-               : buf_addf(
-                     out, ",\"line\":%u,\"column\":%u,\"self\":%" PRIu64 ",\"total\":%" PRIu64 "}",
-                     f->line, f->column, json_figure(p, row->self), json_figure(p, row->total));
-}
-
 int report_json(struct buf *out, const struct report *report)
 {
-    const struct profile *p = report->profile;
-    bool cpu = p->kind == PROFILE_CPU;
-    int r = buf_addf(out,
-                     "{\"version\":1,\"kind\":\"%s\",\"unit\":\"%s\",\"duration_us\":%" PRIu64
-                     ",\"samples\":%" PRIu64 ",\"all\":%" PRIu64 ",\"idle\":%" PRIu64
-                     ",\"program\":%" PRIu64 ",\"gc\":%" PRIu64 ",\"functions\":[",
-                     cpu ? "cpu" : "heap", cpu ? "us" : "bytes", p->duration_us, p->sample_count,
-                     json_figure(p, p->all), json_figure(p, p->idle), json_figure(p, p->program),
-                     json_figure(p, p->gc));
-    for (size_t i = 0; r == 0 && i < row_count(report); i++) {
-        if (i > 0)
-            r = buf_addc(out, ',');
-        if (r == 0)
-            r = add_json_row(out, p, &report->table->rows[i]);
-    }
-    return r < 0 ? r : buf_addstr(out, "]}\n");
+    int r = profile_view_table(out, report->profile, report->table, report->limit);
+    return r < 0 ? r : buf_addc(out, '\n');
 }

@@ -19,8 +19,5 @@ struct report {
 /* Each appends to `out` and returns 0 or what buf_add() returns. */
 int report_text(struct buf *out, const struct report *report);
 
-/* {"version":1,"kind","unit","duration_us","samples","all","idle","program","gc","functions":[{"function","url",
- * "line","column","self","total"}]}: names and URLs as V8 wrote them ("" for an anonymous
- * function), lines and columns from 1 (0: unknown), times in microseconds ("unit":"us"), sizes in
- * bytes.  duration_us and samples are 0 for a heap profile. */
+/* The table of lib/profile/view.h and a newline. */
 int report_json(struct buf *out, const struct report *report);

@@ -1,0 +1,82 @@
+/* link_private.h -- what link.c, link_set.c and link_remove.c share. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "agent/backoff.h"
+#include "agent/delivery.h"
+#include "agent/identity.h"
+#include "agent/link_state.h"
+#include "agent/processes.h"
+#include "agent/renewal.h"
+#include "agent/uplink_session.h"
+#include "lib/base/str.h"
+
+struct enrol;
+struct uplink;
+
+struct link {
+    uv_loop_t *loop;
+    char *home;
+    struct conn *conn;
+    struct captures *captures;
+    struct delivery *delivery;
+    struct identity id; /* empty: not linked */
+    enum link_state state;
+    int64_t since_ms; /* wall clock */
+    int error;        /* why there is no connection; 0: there is one, or none was tried */
+    char error_text[UPLINK_TEXT];
+    bool ending;
+
+    /* the connection */
+    struct uplink *uplink;
+    struct backoff backoff;
+    uv_timer_t retry;
+    int64_t retry_at_ms; /* wall clock; 0: nothing waits */
+
+    /* what runs while it is open */
+    bool serving;
+    struct processes processes;
+    struct renewal renewal;
+
+    /* link.set */
+    struct enrol *enrol;
+    char *set_request; /* that waits for enrolment, then for the first connection; NULL: none */
+    uv_timer_t set_deadline;
+
+    /* link.remove */
+    bool removing;
+    struct strlist remove_requests;
+    uv_timer_t remove_deadline;
+    uv_work_t remove_work;
+    bool forgetting;
+    bool revoked;
+    char warning[UPLINK_TEXT];
+    int forgotten; /* what removing the files returned */
+};
+
+bool link_is_linked(const struct link *l);
+
+/* Does what the table says. */
+void link_apply(struct link *l, enum link_event event);
+
+/* Connects now instead of later. */
+void link_connect_now(struct link *l);
+
+/* {"state", …}; the caller's. */
+json_t *link_status_json(const struct link *l);
+
+/* ---- link_set.c ---- */
+
+/* The first connection was tried: answers whoever waits for that. */
+void link_set_tried(struct link *l);
+void link_set_close(struct link *l);
+
+/* ---- link_remove.c ---- */
+
+/* While the link is being removed: the connection is open, is over, and nothing is being written any more. */
+void link_remove_on_open(struct link *l);
+void link_remove_on_closed(struct link *l, int code, const char *text);
+void link_remove_on_idle(struct link *l);

@@ -1,0 +1,834 @@
+/* remote/http*.c: a real server on loopback, with curl and openssl s_client as strangers. */
+#include "tests/unit/support.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <uv.h>
+
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/loop.h"
+#include "lib/base/str.h"
+#include "lib/secure/cert.h"
+#include "remote/auth.h"
+#include "remote/http.h"
+#include "remote/live.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+enum { BIG_MB = 40, RSS_SLACK_KB = 64 << 10 };
+#else
+enum { BIG_MB = 300, RSS_SLACK_KB = 12 << 10 };
+#endif
+
+enum { SILENT_S = 1, MOST_OF_ONE = 12 };
+
+static uv_loop_t loop;
+static struct http *server;
+static struct live *live;
+static struct http_request *kept; /* of /keep: not replied to yet */
+static unsigned handled, sources_open, sources_closed;
+static bool closed;
+
+/* ---- who may look: a stand-in for auth.c ------------------------------------------------------ */
+
+struct asked {
+    uv_timer_t timer;
+    auth_cb done;
+    void *arg;
+    int r;
+};
+
+static void on_asked_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void on_asked(uv_timer_t *timer)
+{
+    static const struct auth_who who = {.name = "user ann", .role = ROLE_VIEWER};
+    struct asked *a = timer->data;
+    a->done(a->arg, a->r, a->r == 0 ? &who : NULL);
+    uv_close((uv_handle_t *)timer, on_asked_closed);
+}
+
+void auth_check(struct auth *a, const char *cookie, const char *authorization, const char *address,
+                auth_cb done, void *arg)
+{
+    struct asked *asked = xcalloc(1, sizeof *asked);
+    *asked = (struct asked){.done = done, .arg = arg};
+    asked->r = cookie && strstr(cookie, AUTH_COOKIE "=good") ? 0 : ERR_LOGIN;
+    asked->timer.data = asked;
+    (void)uv_timer_init(&loop, &asked->timer);
+    (void)uv_timer_start(&asked->timer, on_asked, 1, 0);
+}
+
+/* ---- the handler ----------------------------------------------------------------------------- */
+
+/* Bytes that say where they are: 4 each, the offset / 4. */
+struct counted {
+    struct http_source source;
+    uint64_t at, fail_at;
+    unsigned delay_ms;
+};
+
+static int counted_read(struct http_source *s, void *out, size_t size)
+{
+    struct counted *c = (struct counted *)s;
+    if (c->fail_at && c->at >= c->fail_at)
+        return -EIO;
+    if (c->delay_ms)
+        usleep(c->delay_ms * 1000);
+    unsigned char *bytes = out;
+    for (size_t i = 0; i < size; i++, c->at++)
+        bytes[i] = (unsigned char)((c->at / 4) >> (8 * (c->at % 4)));
+    return (int)size;
+}
+
+static void counted_close(struct http_source *s)
+{
+    sources_closed++;
+    free(s);
+}
+
+static void reply_counted(struct http_request *r, uint64_t length, uint64_t fail_at,
+                          unsigned delay_ms)
+{
+    struct counted *c = xcalloc(1, sizeof *c);
+    *c = (struct counted){.source = {.read = counted_read, .close = counted_close},
+                          .fail_at = fail_at,
+                          .delay_ms = delay_ms};
+    sources_open++;
+    http_reply_source(r, 200, "application/octet-stream", length, &c->source);
+}
+
+static void reply_echo(struct http_request *r)
+{
+    AUTOJSON json_t *j = json_object();
+    json_set_string(j, "method", http_method_name(r->method));
+    json_set_string(j, "path", r->path);
+    json_set_string(j, "query", r->query);
+    json_set_string(j, "cookie", r->cookie);
+    json_set_string(j, "authorization", r->authorization);
+    json_set_string(j, "csrf", r->csrf);
+    json_set_string(j, "type", r->content_type);
+    json_set_string(j, "address", r->address);
+    json_set_string(j, "body", buf_str(&r->body));
+    json_set_int(j, "length", (int64_t)r->body.len);
+    http_header(r, "X-Test", "a\r\nX-Evil: yes");
+    http_reply_json(r, 200, j);
+}
+
+static void on_late(uv_timer_t *timer)
+{
+    struct http_request *r = timer->data;
+    http_reply(r, 200, "text/plain", "late\n", 5);
+    uv_close((uv_handle_t *)timer, (uv_close_cb)free);
+}
+
+static void reply_late(struct http_request *r)
+{
+    uv_timer_t *timer = xcalloc(1, sizeof *timer);
+    timer->data = r;
+    (void)uv_timer_init(&loop, timer);
+    (void)uv_timer_start(timer, on_late, 100, 0);
+}
+
+static void handle(void *arg, struct http_request *r)
+{
+    handled++;
+    if (str_eq(r->path, "/hello"))
+        http_reply(r, 200, "text/plain", "hello\n", 6);
+    else if (str_eq(r->path, "/late"))
+        reply_late(r);
+    else if (str_eq(r->path, "/big"))
+        reply_counted(r, (uint64_t)BIG_MB << 20, 0, 0);
+    else if (str_eq(r->path, "/some"))
+        reply_counted(r, 1000003, 0, 0);
+    else if (str_eq(r->path, "/slow"))
+        reply_counted(r, 64 << 20, 0, 3);
+    else if (str_eq(r->path, "/nothing"))
+        reply_counted(r, 0, 0, 0);
+    else if (str_eq(r->path, "/broken"))
+        reply_counted(r, 1 << 20, 300000, 0);
+    else if (str_eq(r->path, "/gone"))
+        http_reply_json(r, 204, NULL);
+    else if (str_eq(r->path, "/old"))
+        http_reply(r, 304, "text/plain", "not sent", 8);
+    else if (str_eq(r->path, "/error"))
+        http_reply_error(r, ERR_NOT_FOUND, "no \"%s\" here", "cat");
+    else if (str_eq(r->path, "/keep"))
+        kept = r;
+    else
+        reply_echo(r);
+}
+
+/* ---- a server and a stranger ----------------------------------------------------------------- */
+
+static char *ca_pem, *ca_key, *server_pem, *server_key;
+
+static void make_certificates(void)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1", NULL};
+    struct cert_plan plan = {.common_name = "test CA",
+                             .not_before_s = time(NULL) - 60,
+                             .not_after_s = time(NULL) + 3600,
+                             .ca = true};
+    AUTOFREE char *csr = NULL;
+    assert_int_equal(key_make(&ca_key), 0);
+    assert_int_equal(cert_make_ca(ca_key, &plan, &ca_pem), 0);
+    assert_int_equal(key_make(&server_key), 0);
+    assert_int_equal(csr_make(server_key, "localhost", &csr), 0);
+    plan = (struct cert_plan){.common_name = "localhost",
+                              .dns_names = names,
+                              .not_before_s = plan.not_before_s,
+                              .not_after_s = plan.not_after_s,
+                              .server = true};
+    assert_int_equal(cert_issue(ca_pem, ca_key, csr, &plan, &server_pem), 0);
+    AUTOFREE char *path = in_folder("ca.pem");
+    put_file(path, ca_pem);
+}
+
+static int start(void **state)
+{
+    static const char *const names[] = {"console.example.com", NULL};
+    assert_int_equal(make_folder(state), 0);
+    make_certificates();
+    assert_int_equal(uv_loop_init(&loop), 0);
+    live = live_new(&loop, NULL);
+    const struct http_settings settings = {.listen = "127.0.0.1:0",
+                                           .names = names,
+                                           .cert_pem = server_pem,
+                                           .chain_pem = ca_pem,
+                                           .key_pem = server_key,
+                                           .handler = handle,
+                                           .live = live,
+                                           .silent_s = SILENT_S,
+                                           .most_of_one = MOST_OF_ONE};
+    handled = sources_open = sources_closed = 0;
+    closed = false;
+    assert_int_equal(http_open(&server, &loop, &settings), 0);
+    return 0;
+}
+
+static void on_closed(void *arg)
+{
+    closed = true;
+}
+
+static int stop(void **state)
+{
+    if (!closed) {
+        live_close(live);
+        http_close(server, on_closed, NULL);
+    }
+    while (!closed)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    live_free(live);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    assert_int_equal(sources_open, sources_closed);
+    assert_no_child();
+    free(ca_pem);
+    free(ca_key);
+    free(server_pem);
+    free(server_key);
+    return remove_folder(state);
+}
+
+static const char *port(void)
+{
+    return strrchr(http_address(server), ':') + 1;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+}
+
+/* Runs the loop until the condition holds; fails after 20 s. */
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        uv_timer_t tick_;                                                                          \
+        (void)uv_timer_init(&loop, &tick_);                                                        \
+        (void)uv_timer_start(&tick_, on_tick, 5, 5);                                               \
+        uint64_t end_ms_ = uv_now(&loop) + 20000;                                                  \
+        while (!(condition)) {                                                                     \
+            (void)uv_run(&loop, UV_RUN_ONCE);                                                      \
+            if (uv_now(&loop) > end_ms_)                                                           \
+                fail_msg("not within 20 s: " #condition);                                          \
+        }                                                                                          \
+        uv_close((uv_handle_t *)&tick_, NULL);                                                     \
+        (void)uv_run(&loop, UV_RUN_NOWAIT);                                                        \
+    } while (0)
+
+static void wait_ms(unsigned ms)
+{
+    uint64_t end_ms = uv_now(&loop) + ms;
+    UNTIL(uv_now(&loop) >= end_ms);
+}
+
+static pid_t spawn_shell(const char *command)
+{
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (chdir(folder) == 0)
+            (void)execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static int last_status;
+
+static bool has_ended(pid_t pid)
+{
+    return waitpid(pid, &last_status, WNOHANG) == pid;
+}
+
+static char output[256 << 10];
+
+/* What the command printed; the server runs meanwhile. */
+static const char *shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static const char *shell(const char *fmt, ...)
+{
+    AUTOBUF struct buf command = BUF_INIT(100000);
+    AUTOFREE char *path = in_folder("out");
+    va_list ap;
+    assert_int_equal(buf_addstr(&command, "exec >out 2>&1; "), 0);
+    va_start(ap, fmt);
+    assert_int_equal(buf_vaddf(&command, fmt, ap), 0);
+    va_end(ap);
+    pid_t pid = spawn_shell(buf_str(&command));
+    UNTIL(has_ended(pid));
+    FILE *f = fopen(path, "re");
+    assert_non_null(f);
+    output[fread(output, 1, sizeof output - 1, f)] = '\0';
+    (void)fclose(f);
+    return output;
+}
+
+/* curl with our CA; `options` and the path. */
+static const char *curl(const char *options, const char *path)
+{
+    return shell("curl -sS --max-time 15 --cacert ca.pem %s 'https://127.0.0.1:%s%s'", options,
+                 port(), path);
+}
+
+/* Bytes over TLS; what comes back until the server closes, for 4 s at most. */
+static const char *raw(const char *bytes)
+{
+    AUTOFREE char *path = in_folder("in");
+    put_file(path, bytes);
+    return shell("timeout 6 openssl s_client -quiet -connect 127.0.0.1:%s <in 2>/dev/null", port());
+}
+
+/* The same from a client that leaves after a moment. */
+static const char *raw_short(const char *bytes)
+{
+    AUTOFREE char *path = in_folder("in");
+    put_file(path, bytes);
+    return shell("(cat in; sleep 0.3) | timeout 6 openssl s_client -quiet -no_ign_eof "
+                 "-connect 127.0.0.1:%s 2>/dev/null",
+                 port());
+}
+
+static void assert_has(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("no '%s' in: %s", part, text);
+}
+
+static void assert_lacks(const char *text, const char *part)
+{
+    if (strstr(text, part))
+        fail_msg("'%s' in: %s", part, text);
+}
+
+static unsigned count_of(const char *text, const char *part)
+{
+    unsigned n = 0;
+    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part))
+        n++;
+    return n;
+}
+
+static void assert_secured(const char *text)
+{
+    static const char *const headers[] = {"Content-Security-Policy: default-src 'none'",
+                                          "X-Content-Type-Options: nosniff",
+                                          "X-Frame-Options: DENY",
+                                          "Referrer-Policy: no-referrer",
+                                          "Cross-Origin-Opener-Policy: same-origin",
+                                          "Cross-Origin-Resource-Policy: same-origin",
+                                          "Strict-Transport-Security: max-age=",
+                                          "Permissions-Policy: ",
+                                          NULL};
+    for (size_t i = 0; headers[i]; i++)
+        assert_has(text, headers[i]);
+    assert_lacks(text, "libwebsockets");
+    assert_lacks(text, "Server:");
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+static void replies_with_the_security_headers(void **state)
+{
+    const char *text = curl("-i", "/hello");
+    assert_has(text, "HTTP/1.1 200 OK\r\n");
+    assert_has(text, "Content-Length: 6\r\n");
+    assert_has(text, "Cache-Control: no-store\r\n");
+    assert_has(text, "\r\n\r\nhello\n");
+    assert_secured(text);
+}
+
+static void collects_the_request(void **state)
+{
+    const char *text =
+        curl("-i --path-as-is -H 'Cookie: a=b; c=d' -H 'Authorization: Bearer x' -H 'X-CSRF-Token: y' "
+             "-H 'Content-Type: application/json' --data-binary '{\"a\":1}'",
+             "/x/../a%20b%2fc/./d?q=1%262&flag&r=a%3Db+c");
+    assert_has(text, "\"method\":\"POST\"");
+    assert_has(text, "\"path\":\"/x/../a%20b%2fc/./d\"");
+    assert_has(text, "\"query\":\"q=1%262&flag&r=a%3Db+c\"");
+    assert_has(text, "\"cookie\":\"a=b; c=d\"");
+    assert_has(text, "\"authorization\":\"Bearer x\"");
+    assert_has(text, "\"csrf\":\"y\"");
+    assert_has(text, "\"type\":\"application/json\"");
+    assert_has(text, "\"address\":\"127.0.0.1\"");
+    assert_has(text, "\"body\":\"{\\\"a\\\":1}\"");
+    assert_has(text, "X-Test: a__X-Evil: yes\r\n");
+}
+
+static void says_errors_as_json(void **state)
+{
+    const char *text = curl("-i", "/error");
+    assert_has(text, "HTTP/1.1 404 Not Found\r\n");
+    assert_has(text, "{\"error\":{\"name\":\"NOT_FOUND\",\"message\":\"no \\\"cat\\\" here\"}}");
+    assert_secured(text);
+}
+
+static void sends_no_body_for_head_204_and_304(void **state)
+{
+    const char *text = curl("-I", "/hello");
+    assert_has(text, "200 OK");
+    assert_has(text, "Content-Length: 6\r\n");
+    assert_lacks(text, "hello");
+    text = curl("-I", "/big");
+    assert_has(text, "Content-Length: ");
+    text = curl("-i -X DELETE", "/gone");
+    assert_has(text, "204 No Content");
+    assert_lacks(text, "Content-Length");
+    text = curl("-i", "/old");
+    assert_has(text, "304 Not Modified");
+    assert_lacks(text, "not sent");
+}
+
+static void keeps_connections_alive(void **state)
+{
+    AUTOFREE char *url = xasprintf("https://127.0.0.1:%s/hello", port());
+    const char *text = shell("curl -sS -v --cacert ca.pem '%s' '%s' --next --cacert ca.pem -d abc '%s' "
+                             "--next --cacert ca.pem '%s'",
+                             url, url, url, url);
+    assert_int_equal(count_of(text, "Re-using existing connection"), 3);
+    assert_int_equal(count_of(text, "200 OK"), 4);
+}
+
+static void answers_pipelined_requests_in_order(void **state)
+{
+    const char *text = raw("GET /late HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                           "POST /echo?2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nabcde"
+                           "GET /late HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                           "POST /echo?4 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+                           "GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_int_equal(count_of(text, "200 OK"), 5);
+    assert_int_equal(handled, 5);
+    assert_has(text, "\"body\":\"abcde\"");
+    assert_has(text, "\"length\":0");
+    const char *second = strstr(text, "?2"), *fourth = strstr(text, "query\":\"4");
+    assert_true(!second || !fourth || second < fourth);
+    assert_has(text, "hello\n");
+}
+
+static void takes_a_request_in_pieces(void **state)
+{
+    const char *text = shell(
+        "(printf 'POST /echo HTTP/1.1\\r\\nHo'; sleep 0.2; printf 'st: localhost\\r\\nContent-Le'; "
+        "sleep 0.2; printf 'ngth: 6\\r\\nConnection: close\\r\\n\\r\\nab'; sleep 0.2; printf 'cdef'; "
+        "sleep 1) | timeout 6 openssl s_client -quiet -connect 127.0.0.1:%s 2>/dev/null",
+        port());
+    assert_has(text, "\"body\":\"abcdef\"");
+}
+
+static void refuses_wrong_hosts(void **state)
+{
+    const char *text = curl("-i -H 'Host: evil.com'", "/hello");
+    assert_has(text, "HTTP/1.1 421 Misdirected Request\r\n");
+    assert_secured(text);
+    assert_has(curl("-i -H 'Host: localhost, evil.com'", "/hello"), "400 Bad Request");
+    assert_has(curl("-i -H 'Host:'", "/hello"), "400 Bad Request");
+    assert_has(raw("GET /hello HTTP/1.1\r\nHost: localhost\r\nHost: evil.com\r\n\r\n"),
+               "400 Bad Request");
+    assert_has(raw("GET /hello HTTP/1.0\r\n\r\n"), "400 Bad Request");
+    assert_int_equal(handled, 0);
+    assert_has(curl("-i -H 'Host: CONSOLE.example.com:99'", "/hello"), "200 OK");
+}
+
+static void refuses_foreign_origins(void **state)
+{
+    const char *text = curl("-i -H 'Origin: https://evil.com'", "/hello");
+    assert_has(text, "HTTP/1.1 403 Forbidden\r\n");
+    assert_secured(text);
+    assert_has(curl("-i -H 'Origin: null' -d x", "/hello"), "403 Forbidden");
+    assert_int_equal(handled, 0);
+    AUTOFREE char *own = xasprintf("-i -H 'Origin: https://127.0.0.1:%s'", port());
+    assert_has(curl(own, "/hello"), "200 OK");
+}
+
+static void refuses_other_methods(void **state)
+{
+    static const char *const options[] = {"-i -X OPTIONS", "-i -X PUT -d x", "-i -X PATCH -d x",
+                                          "-i -X PUT", NULL};
+    for (size_t i = 0; options[i]; i++) {
+        const char *text = curl(options[i], "/hello");
+        assert_has(text, "405 Method Not Allowed");
+        assert_has(text, "Allow: GET, HEAD, POST, DELETE\r\n");
+        assert_secured(text);
+    }
+    assert_int_equal(handled, 0);
+}
+
+static void refuses_bodies_without_a_length(void **state)
+{
+    assert_has(curl("-i -H 'Transfer-Encoding: chunked' -d abc", "/hello"), "411 Length Required");
+    assert_has(raw("POST /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"), "411 Length Required");
+    assert_has(raw("POST /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
+                   "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+               "411 Length Required");
+    assert_has(raw("POST /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
+                   "Content-Length: 4\r\n\r\nabcd"),
+               "400 Bad Request");
+    assert_has(raw("POST /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: -3\r\n\r\nabc"),
+               "400 Bad Request");
+    assert_has(raw("GET /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"),
+               "400 Bad Request");
+    assert_int_equal(handled, 0);
+}
+
+static void refuses_bodies_over_the_limit(void **state)
+{
+    const char *text =
+        shell("head -c 3000000 /dev/zero | curl -sS -i --cacert ca.pem --data-binary @- "
+              "'https://127.0.0.1:%s/hello'",
+              port());
+    assert_has(text, "413 Content Too Large");
+    assert_secured(text);
+    assert_int_equal(handled, 0);
+    text = shell("head -c %u /dev/zero | tr '\\0' x | curl -sS --cacert ca.pem --data-binary @- "
+                 "'https://127.0.0.1:%s/echo' | tail -c 30",
+                 LIMIT_HTTP_BODY, port());
+    assert_has(text, "\"length\":262144");
+}
+
+static void answers_expect_100_continue(void **state)
+{
+    const char *text = curl("-v -H 'Expect: 100-continue' --expect100-timeout 10 -d abc", "/echo");
+    assert_has(text, "100 Continue");
+    assert_has(text, "\"body\":\"abc\"");
+}
+
+static void answers_bad_requests_itself(void **state)
+{
+    static const struct {
+        const char *bytes, *reply;
+    } rows[] = {
+        {"GET https://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n", "400 Bad Request"},
+        {"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", "400 Bad Request"},
+        {"GET /%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", "400 Bad Request"},
+        {"BREW /hello HTTP/1.1\r\nHost: localhost\r\n\r\n", "405 Method Not Allowed"},
+        {"CONNECT evil.com:443 HTTP/1.1\r\nHost: localhost\r\n\r\n", "400 Bad Request"},
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505 HTTP Version"},
+        {"GET /hello HTTP/1.1\r\nHost : localhost\r\n\r\n", "400 Bad Request"},
+        {"GET /hello HTTP/1.1\r\nHost: localhost\r\n folded\r\n\r\n", "400 Bad Request"},
+        {"GET /hello HTTP/1.1\nHost: localhost\n\r\n\r\n", "400 Bad Request"},
+        {"GET\r\n\r\n", "400 Bad Request"},
+        {"\r\n\r\nGET /gone HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+         "204 No Content"},
+        {"GET /gone HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: upgrade, close"
+         "\r\n\r\n",
+         "204 No Content"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const char *text = raw_short(rows[i].bytes);
+        assert_has(text, rows[i].reply);
+        assert_int_equal(count_of(text, "\r\nReferrer-Policy: "), 1);
+        assert_secured(text);
+    }
+    assert_int_equal(handled, 2);
+    assert_has(curl("", "/hello"), "hello");
+}
+
+static void refuses_heads_that_are_too_long(void **state)
+{
+    const char *text = shell("curl -sS -i --cacert ca.pem -H \"X-Long: $(head -c 20000 /dev/zero | "
+                             "tr '\\0' x)\" 'https://127.0.0.1:%s/hello'",
+                             port());
+    assert_has(text, "431 Request Header Fields Too Large");
+    assert_secured(text);
+    text = shell("curl -sS -i --cacert ca.pem $(for i in $(seq 200); do echo \"-H x$i:1\"; done) "
+                 "'https://127.0.0.1:%s/hello'",
+                 port());
+    assert_has(text, "431 Request Header Fields Too Large");
+    assert_int_equal(handled, 0);
+    assert_has(curl("", "/hello"), "hello");
+}
+
+/* ---- clients that are slow, stop, or leave ------------------------------------------------------ */
+
+static int connect_plain(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port()))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static bool is_closed(int fd)
+{
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+static void drops_those_who_begin_no_tls(void **state)
+{
+    int fd = connect_plain();
+    UNTIL(is_closed(fd));
+    (void)close(fd);
+    fd = connect_plain();
+    assert_int_equal(write(fd, "GET / HTTP/1.1\r\n\r\n", 18), 18);
+    UNTIL(is_closed(fd));
+    (void)close(fd);
+}
+
+/* Writes into a TLS connection as the shell command says, and how the connection ended: 124 when it stood after 12 s. */
+static void add_way(struct buf *script, int number, const char *writer)
+{
+    assert_int_equal(buf_addf(script,
+                              "mkfifo p%d; (%s) >p%d & w%d=$!; "
+                              "(timeout 12 openssl s_client -quiet -connect 127.0.0.1:%s <p%d "
+                              ">o%d 2>/dev/null; echo %d:$?) & c%d=$!; ",
+                              number, writer, number, number, port(), number, number, number,
+                              number),
+                     0);
+}
+
+static void drops_slow_clients(void **state)
+{
+    static const char *const ways[] = {
+        "sleep 14", "printf 'GET /hello HTTP/1.1\\r\\nHost: lo'; sleep 14",
+        "printf 'GET /'; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do printf '/'; sleep 1; done",
+        "printf 'POST /echo HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 9\\r\\n\\r\\nab'; "
+        "sleep 14",
+        "printf 'POST /echo HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 99\\r\\n\\r\\nab'; "
+        "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do printf 'c'; sleep 1; done",
+        "printf 'POST /echo HTTP/1.1\\r\\nHost: evil.com\\r\\nContent-Length: 99\\r\\n\\r\\nab'; "
+        "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do printf 'c'; sleep 1; done",
+        "printf 'GET /hello HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n'; sleep 14", NULL};
+    AUTOBUF struct buf script = BUF_INIT(100000);
+    int count = 0;
+    for (; ways[count]; count++)
+        add_way(&script, count, ways[count]);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(buf_addf(&script, "wait $c%d; kill $w%d; ", i, i), 0);
+    AUTOFREE char *copy = xstrdup(shell("%s", buf_str(&script)));
+    assert_lacks(copy, ":124");
+    for (int i = 0; i < count; i++) {
+        AUTOFREE char *line = xasprintf("%d:", i);
+        assert_has(copy, line);
+    }
+    assert_int_equal(handled, 1);
+}
+
+static size_t rss_kb(const char *what)
+{
+    AUTOBUF struct buf text = BUF_INIT(100000);
+    FILE *f = fopen("/proc/self/status", "re");
+    char line[200];
+    size_t kb = 0;
+    while (fgets(line, sizeof line, f))
+        if (str_starts(line, what))
+            kb = strtoul(line + strlen(what), NULL, 10);
+    (void)fclose(f);
+    return kb;
+}
+
+static void streams_large_replies_in_little_memory(void **state)
+{
+    (void)curl("", "/some");
+    size_t before_kb = rss_kb("VmRSS:");
+    const char *text =
+        curl("-o /dev/null --max-time 100 -w '%{http_code} %{size_download}'", "/big");
+    AUTOFREE char *expected = xasprintf("200 %llu", (unsigned long long)BIG_MB << 20);
+    assert_string_equal(text, expected);
+    size_t most_kb = rss_kb("VmHWM:");
+    if (most_kb > before_kb + RSS_SLACK_KB)
+        fail_msg("%zu KiB before, %zu KiB at most", before_kb, most_kb);
+}
+
+static void streams_every_byte(void **state)
+{
+    (void)curl("-o got", "/some");
+    AUTOFREE char *path = in_folder("got");
+    AUTOBUF struct buf got = BUF_INIT(2 << 20);
+    assert_int_equal(path_read(path, &got), 0);
+    assert_int_equal(got.len, 1000003);
+    for (size_t i = 0; i < got.len; i++)
+        if ((unsigned char)got.data[i] != (unsigned char)((i / 4) >> (8 * (i % 4))))
+            fail_msg("byte %zu differs", i);
+    assert_has(curl("-i", "/nothing"), "Content-Length: 0\r\n");
+}
+
+static void cuts_off_when_the_source_fails(void **state)
+{
+    const char *text = curl("-o /dev/null -w '%{http_code} %{size_download}'", "/broken");
+    assert_has(text, "200 ");
+    assert_has(text, "curl: (");
+    UNTIL(sources_closed == sources_open);
+}
+
+static void drops_a_client_that_stops_reading(void **state)
+{
+    /* It takes a little, then stands still. */
+    const char *text = shell("curl -sS --max-time 15 --cacert ca.pem 'https://127.0.0.1:%s/big' | "
+                             "(head -c 100000 >/dev/null; sleep 6)",
+                             port());
+    (void)text;
+    assert_int_equal(sources_closed, sources_open);
+}
+
+static void survives_a_client_that_leaves(void **state)
+{
+    (void)curl("--max-time 1", "/slow");
+    UNTIL(sources_closed == sources_open);
+    (void)curl("--max-time 1", "/keep");
+    assert_non_null(kept);
+    wait_ms(200);
+    assert_string_equal(kept->path, "/keep");
+    http_reply(kept, 200, "text/plain", "x", 1);
+    kept = NULL;
+    assert_has(curl("", "/hello"), "hello");
+}
+
+static void gives_a_handler_all_the_time_it_needs(void **state)
+{
+    AUTOFREE char *command =
+        xasprintf("curl -sS --max-time 15 --cacert ca.pem 'https://127.0.0.1:%s/keep' >%s/late",
+                  port(), folder);
+    pid_t pid = spawn_shell(command);
+    UNTIL(kept != NULL);
+    wait_ms(SILENT_S * 1000 * 2);
+    http_reply(kept, 200, "text/plain", "at last", 7);
+    kept = NULL;
+    UNTIL(has_ended(pid));
+    AUTOFREE char *path = in_folder("late");
+    assert_file(path, "at last");
+}
+
+static void limits_connections_of_one_address(void **state)
+{
+    int fds[MOST_OF_ONE + 1];
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        fds[i] = connect_plain();
+    UNTIL(is_closed(fds[MOST_OF_ONE]));
+    assert_false(is_closed(fds[0]));
+    (void)close(fds[0]);
+    wait_ms(100);
+    assert_has(curl("", "/hello"), "hello");
+    for (size_t i = 1; i < ARRAY_SIZE(fds); i++)
+        (void)close(fds[i]);
+}
+
+static void ends_with_connections_open(void **state)
+{
+    AUTOFREE char *command =
+        xasprintf("exec >/dev/null 2>&1; sleep 30 | openssl s_client -connect 127.0.0.1:%s & a=$!; "
+                  "curl --cacert ca.pem https://127.0.0.1:%s/slow & b=$!; "
+                  "curl --cacert ca.pem https://127.0.0.1:%s/keep & c=$!; "
+                  "read x <stop; kill $a $b $c",
+                  port(), port(), port());
+    AUTOFREE char *path = in_folder("stop");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    pid_t pid = spawn_shell(command);
+    int plain = connect_plain();
+    UNTIL(kept != NULL && sources_open == 1);
+    live_close(live);
+    http_close(server, on_closed, NULL);
+    UNTIL(closed);
+    http_reply(kept, 200, "text/plain", "nobody reads it", 15);
+    kept = NULL;
+    (void)close(plain);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    UNTIL(has_ended(pid));
+}
+
+static void refuses_addresses_that_are_none_or_taken(void **state)
+{
+    struct http *other;
+    struct http_settings settings = {.cert_pem = server_pem, .key_pem = server_key, .handler = handle};
+    static const char *const bad[] = {"", "7443", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+                                      "::1:7443", "[::1]", "name:1", "[127.0.0.1]:1", NULL};
+    for (size_t i = 0; bad[i]; i++) {
+        settings.listen = bad[i];
+        assert_int_equal(http_open(&other, &loop, &settings), ERR_INVALID);
+    }
+    settings.listen = http_address(server);
+    assert_int_equal(http_open(&other, &loop, &settings), -EADDRINUSE);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
+
+int main(void)
+{
+    log_init("test", getenv("PROCTOR_LOG") ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
+    const struct CMUnitTest tests[] = {
+        TEST(replies_with_the_security_headers),
+        TEST(collects_the_request),
+        TEST(says_errors_as_json),
+        TEST(sends_no_body_for_head_204_and_304),
+        TEST(keeps_connections_alive),
+        TEST(answers_pipelined_requests_in_order),
+        TEST(takes_a_request_in_pieces),
+        TEST(refuses_wrong_hosts),
+        TEST(refuses_foreign_origins),
+        TEST(refuses_other_methods),
+        TEST(refuses_bodies_without_a_length),
+        TEST(refuses_bodies_over_the_limit),
+        TEST(answers_expect_100_continue),
+        TEST(answers_bad_requests_itself),
+        TEST(refuses_heads_that_are_too_long),
+        TEST(drops_those_who_begin_no_tls),
+        TEST(drops_slow_clients),
+        TEST(streams_large_replies_in_little_memory),
+        TEST(streams_every_byte),
+        TEST(cuts_off_when_the_source_fails),
+        TEST(drops_a_client_that_stops_reading),
+        TEST(survives_a_client_that_leaves),
+        TEST(gives_a_handler_all_the_time_it_needs),
+        TEST(limits_connections_of_one_address),
+        TEST(ends_with_connections_open),
+        TEST(refuses_addresses_that_are_none_or_taken),
+    };
+    cmocka_set_test_filter(getenv("ONE"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

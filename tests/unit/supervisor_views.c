@@ -1,0 +1,261 @@
+#include "supervisor/views.h"
+
+#include "tests/unit/support.h"
+
+#include "lib/base/json.h"
+#include "lib/base/loop.h"
+#include "lib/base/procfs.h"
+#include "supervisor/app.h"
+#include "supervisor/instance.h"
+#include "supervisor/runtime.h"
+#include "supervisor/supervisor.h"
+
+static const char secret[] = "hunter2hunter2";
+
+static struct supervisor sup;
+static struct process self; /* stands for the process of an instance: this one */
+static char *policy_path;
+
+static struct app *add_app(const char *name, unsigned instances)
+{
+    struct app_spec spec;
+    struct strlist env = {0};
+    app_spec_init(&spec);
+    spec.name = xstrdup(name);
+    spec.script = xstrdup("/srv/place/app.js");
+    spec.interpreter = xstrdup("/usr/bin/node");
+    spec.cwd = xstrdup("/srv/place");
+    strlist_add(&spec.args, secret);
+    strlist_addf(&spec.env, "KEY=%s", secret);
+    strlist_addf(&env, "SHELL_KEY=%s", secret);
+    struct app *app = app_new(&sup, &spec, &env);
+    for (unsigned i = 0; i < instances; i++)
+        (void)instance_new(app, i, sup.next_pm_id++);
+    return app;
+}
+
+static int set_up(void **state)
+{
+    (void)setenv("PROCTOR_LOG", "error", 1);
+    if (make_folder(state) < 0)
+        return -1;
+    sup = (struct supervisor){.home = folder};
+    list_init(&sup.apps);
+    list_init(&sup.captures.all);
+    policy_path = in_folder("policy.json");
+    policy_init(&sup.policy, policy_path);
+    if (uv_loop_init(&sup.loop) < 0)
+        return -1;
+    sup.runtimes = runtimes_new(&sup.loop);
+    self = (struct process){.pid = getpid()};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct app *app;
+    struct instance *in;
+    LIST_EACH(app, &sup.apps)
+    {
+        LIST_EACH(in, &app->instances)
+        {
+            in->process = NULL;
+            in->state = INSTANCE_STOPPED;
+            instance_free(in);
+        }
+        app_free(app);
+    }
+    runtimes_free(sup.runtimes);
+    policy_clear(&sup.policy);
+    free(policy_path);
+    int r = loop_end(&sup.loop);
+    return r < 0 ? r : remove_folder(state);
+}
+
+/* An instance that runs Node 20 with our flags in this process. */
+static struct instance *run(struct app *app, unsigned number)
+{
+    struct instance *in = app_instance(app, number);
+    in->process = &self;
+    in->state = INSTANCE_ONLINE;
+    in->runtime = (struct runtime_version){.is_node = true, .major = 20, .minor = 1};
+    in->flags = FLAGS_OURS;
+    in->rss_bytes = 4096000;
+    in->cpu_percent = 12.5;
+    in->restarts = 3;
+    return in;
+}
+
+/* As if it handled SIGUSR1. */
+static void make_ready(struct instance *in)
+{
+    in->inspector.catching_pid = getpid();
+}
+
+static json_t *row(json_t *host, size_t i)
+{
+    return json_array_get(json_object_get(host, "processes"), i);
+}
+
+static void assert_why(struct instance *in, const char *kind, const char *part)
+{
+    AUTOJSON json_t *host = view_host(&sup);
+    const char *why = json_get_string(json_object_get(row(host, in->number), "kinds"), kind, NULL);
+    assert_non_null(why);
+    if (part[0] ? !strstr(why, part) : why[0] != '\0')
+        fail_msg("%s: \"%s\", not \"%s\"", kind, why, part);
+}
+
+/* ---- what is told ---------------------------------------------------------------------------- */
+
+static void a_console_is_told_what_runs(void **state)
+{
+    make_ready(run(add_app("web", 2), 0));
+    AUTOJSON json_t *host = view_host(&sup);
+    assert_int_equal(json_array_size(json_object_get(host, "processes")), 2);
+    const json_t *process = row(host, 0);
+    assert_string_equal(json_get_string(process, "app", NULL), "web");
+    assert_int_equal(json_get_int(process, "instance", -1), 0);
+    assert_int_equal(json_get_int(process, "pid", -1), getpid());
+    assert_string_equal(json_get_string(process, "status", NULL), "online");
+    assert_true(json_get_number(process, "cpu", -1) == 12.5);
+    assert_int_equal(json_get_int(process, "memory", -1), 4096000);
+    assert_int_equal(json_get_int(process, "restarts", -1), 3);
+    assert_string_equal(json_get_string(process, "node_version", NULL), "20.1.0");
+    assert_true(json_get_int(process, "uptime_ms", -1) >= 0);
+    process = row(host, 1);
+    assert_int_equal(json_get_int(process, "instance", -1), 1);
+    assert_int_equal(json_get_int(process, "pid", -1), 0);
+    assert_string_equal(json_get_string(process, "status", NULL), "stopped");
+    assert_int_equal(json_get_int(process, "memory", -1), 0);
+    assert_null(json_object_get(process, "node_version"));
+}
+
+/* A field that is added one day is looked at by somebody then. */
+static void a_console_is_told_nothing_else(void **state)
+{
+    static const char *const told[] = {"app",    "instance",  "pid",      "status",       "cpu",
+                                       "memory", "uptime_ms", "restarts", "node_version", "kinds"};
+    put_file(policy_path, "{\"kinds\":[]}");
+    make_ready(run(add_app("web", 1), 0));
+    AUTOJSON json_t *host = view_host(&sup);
+    AUTOBUF struct buf text = BUF_INIT(100000);
+    const char *key;
+    json_t *value;
+    assert_int_equal(json_object_size(host), 1);
+    json_object_foreach(row(host, 0), key, value)
+    {
+        bool known = false;
+        for (size_t i = 0; i < ARRAY_SIZE(told); i++)
+            known |= str_eq(key, told[i]);
+        if (!known)
+            fail_msg("\"%s\" is told", key);
+    }
+    assert_int_equal(json_to_buf(host, &text), 0);
+    assert_null(strstr(buf_str(&text), secret));
+    assert_null(strstr(buf_str(&text), "KEY"));
+    assert_null(strchr(buf_str(&text), '/'));
+}
+
+static void no_apps_are_an_empty_list(void **state)
+{
+    AUTOJSON json_t *host = view_host(&sup);
+    assert_true(json_is_array(json_object_get(host, "processes")));
+    assert_int_equal(json_array_size(json_object_get(host, "processes")), 0);
+}
+
+/* ---- why not --------------------------------------------------------------------------------- */
+
+static void what_can_be_captured_has_no_reason(void **state)
+{
+    struct instance *in = run(add_app("web", 1), 0);
+    make_ready(in);
+    assert_why(in, "cpu", "");
+    assert_why(in, "heap", "");
+}
+
+static void a_capture_under_way_is_no_reason(void **state)
+{
+    struct instance *in = run(add_app("web", 1), 0);
+    make_ready(in);
+    in->capture = (struct capture *)&self;
+    assert_why(in, "cpu", "");
+    in->capture = NULL;
+}
+
+static void says_why_not(void **state)
+{
+    struct instance *in = run(add_app("web", 1), 0);
+    make_ready(in);
+    in->runtime.major = 9;
+    assert_why(in, "cpu", "web-0: Node 9 cannot");
+    in->runtime.major = 6;
+    assert_why(in, "heap", "Node below 8");
+    in->runtime.major = 8;
+    assert_why(in, "cpu", "FORCE_INSPECTOR=1");
+    in->runtime.is_node = false;
+    assert_why(in, "cpu", "not run by a Node.js binary");
+    in->runtime = (struct runtime_version){.is_node = true, .major = 20};
+    in->app->spec.profiling = PROFILING_OFF;
+    assert_why(in, "cpu", "profiling is switched off");
+    in->app->spec.profiling = PROFILING_ON_DEMAND;
+    in->flags = FLAGS_NONE;
+    assert_why(in, "cpu", "without the options that make profiling safe");
+    in->flags = FLAGS_USERS;
+    assert_why(in, "cpu", "its own options name an inspector port");
+    in->user_opens = true;
+    assert_why(in, "cpu", "");
+    in->state = INSTANCE_STOPPING;
+    assert_why(in, "cpu", "web-0 is stopping");
+    in->state = INSTANCE_STOPPED;
+    in->process = NULL;
+    assert_why(in, "heap", "web-0 is stopped");
+}
+
+static void says_what_the_policy_says(void **state)
+{
+    struct instance *in = run(add_app("web", 1), 0);
+    make_ready(in);
+    put_file(policy_path, "{\"kinds\":[\"heap\"]}");
+    assert_why(in, "cpu", "the policy of this host does not allow captures of kind cpu");
+    assert_why(in, "heap", "");
+    put_file(policy_path, "{\"apps\":[\"api\"]}");
+    assert_why(in, "heap", "captures of web");
+    put_file(policy_path, "{\"roles\":[]}");
+    assert_why(in, "cpu", "allows no console");
+    put_file(policy_path, "{\"roles\":[\"admin\"]}");
+    assert_why(in, "cpu", "");
+    put_file(policy_path, "{\"legacy\":false}");
+    in->runtime.major = 10;
+    assert_why(in, "cpu", "Node 8 to 10");
+}
+
+static void a_process_without_a_handler_for_the_signal_is_not_signalled(void **state)
+{
+    struct instance *in = run(add_app("web", 1), 0);
+    assert_why(in, "cpu", "web-0: the process has no handler for SIGUSR1");
+    /* As soon as it has one it is not asked again. */
+    assert_true(signal(SIGUSR1, exit) == SIG_DFL);
+    assert_why(in, "cpu", "");
+    assert_true(signal(SIGUSR1, SIG_DFL) == exit);
+    assert_why(in, "cpu", "");
+    in->inspector.silent_pid = getpid();
+    assert_why(in, "cpu", "did not open its inspector on SIGUSR1 before");
+}
+
+#define WITH_HOST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_HOST(a_console_is_told_what_runs),
+        WITH_HOST(a_console_is_told_nothing_else),
+        WITH_HOST(no_apps_are_an_empty_list),
+        WITH_HOST(what_can_be_captured_has_no_reason),
+        WITH_HOST(a_capture_under_way_is_no_reason),
+        WITH_HOST(says_why_not),
+        WITH_HOST(says_what_the_policy_says),
+        WITH_HOST(a_process_without_a_handler_for_the_signal_is_not_signalled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
