@@ -1,6 +1,7 @@
 #include "agent/amend.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,9 @@ static void on_rewritten(uv_work_t *work, int status)
     spool_hold(as->spool, a->id, false);
     if (a->result == 0)
         spool_ended(as->spool, &a->record);
-    if (a->result < 0 && a->result != ERR_CANCELLED)
+    if (a->result == -ENOENT)
+        log_debug("the record of capture %s has gone before it could be changed", a->id);
+    else if (a->result < 0 && a->result != ERR_CANCELLED)
         log_warn(a->result, "cannot change the record of capture %s", a->id);
     as->current = NULL;
     end(a, a->result);

@@ -276,8 +276,7 @@ static int start_new(struct captures *cs, struct record *r, struct capture **ret
 {
     if (list_count(&cs->live) >= RUNNING_MAX) {
         (void)snprintf(reterr_text, RECORD_TEXT,
-                       "%d captures are running, which is the limit: try again later",
-                       RUNNING_MAX);
+                       "%d captures are running, which is the limit: try again later", RUNNING_MAX);
         return ERR_BUSY;
     }
     if (r->not_after_ms < r->created_ms) {
@@ -327,7 +326,8 @@ static void tell_refused(struct captures *cs, const struct capture *c)
     char text[RECORD_TEXT];
     if (!c->record.from_console || !cs->watch.refused)
         return;
-    (void)snprintf(text, sizeof text, "the capture was not started: its record cannot be written: %s",
+    (void)snprintf(text, sizeof text,
+                   "the capture was not started: its record cannot be written: %s",
                    err_str(c->error));
     cs->watch.refused(cs->watch.arg, c->record.id, c->error, text);
 }

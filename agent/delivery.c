@@ -42,14 +42,14 @@ enum {
 struct owed {
     struct list link;
     char id[UUID_TEXT];
-    bool to_tell;      /* the record is to be told */
-    bool being_read;   /* for that */
-    bool ended;        /* told so on this connection */
-    bool has_result;   /* and that there is one */
-    bool settled;      /* the result is there, or was given up on this connection */
-    bool refused;      /* the console wants the result never */
-    bool acknowledged; /* and that is being noted */
-    uint64_t not_before; /* on the loop's clock: the next try */
+    bool to_tell;            /* the record is to be told */
+    bool being_read;         /* for that */
+    bool ended;              /* told so on this connection */
+    bool has_result;         /* and that there is one */
+    bool settled;            /* the result is there, or was given up on this connection */
+    bool refused;            /* the console wants the result never */
+    bool acknowledged;       /* and that is being noted */
+    uint64_t not_before;     /* on the loop's clock: the next try */
     struct sending *sending; /* NULL: its result is not on its way */
 };
 
@@ -70,14 +70,14 @@ struct delivery {
     struct delivery_channel channel;
     bool open;
     bool freed;
-    struct list owed; /* of struct owed, the oldest first */
+    struct list owed;    /* of struct owed, the oldest first */
     struct list sending; /* of struct sending, in the order in which they get their turn */
     uint32_t blobs;      /* numbers used on this connection */
     unsigned untaken;    /* records told since the socket last took something */
     unsigned users;      /* threads and amendments that will come back */
     bool listing;
     struct strlist listed; /* ids of the records that are being read */
-    uv_timer_t *retry; /* both NULL while closed */
+    uv_timer_t *retry;     /* both NULL while closed */
     uv_timer_t *stalled;
 };
 
@@ -429,8 +429,7 @@ static json_t *end_fields(uint32_t blob, const struct record *r)
 static void begin_blob(struct delivery *d, struct owed *o, const struct record *r, int fd)
 {
     struct sending *s = xcalloc(1, sizeof *s);
-    *s = (struct sending){
-        .owner = d, .owed = o, .blob = ++d->blobs, .moved_at = uv_now(d->loop)};
+    *s = (struct sending){.owner = d, .owed = o, .blob = ++d->blobs, .moved_at = uv_now(d->loop)};
     s->transfer = transfer_new(d->loop, fd, (uint64_t)r->stored_bytes, on_ready, s);
     s->end = end_fields(s->blob, r);
     o->sending = s;
@@ -535,8 +534,8 @@ static void on_stalled(uv_timer_t *timer)
         struct owed *o = s->owed;
         if (uv_now(d->loop) - s->moved_at < STALLED_MS)
             continue;
-        log_warn(0, "the console has not taken anything of the result of capture %s for %d s", o->id,
-                 STALLED_MS / 1000);
+        log_warn(0, "the console has not taken anything of the result of capture %s for %d s",
+                 o->id, STALLED_MS / 1000);
         sending_end(s);
         put_off(d, o, STALLED_RETRY_MS);
     }
@@ -636,7 +635,9 @@ static void take_ack(struct delivery *d, const char *id, const json_t *message)
     const struct spool_entry *e = captures_find_for_console(d->cs, id);
     if (!o || !e || !e->ended || o->acknowledged) {
         log_debug("the console acknowledges capture %s, which %s", id,
-                  !o ? "is not owed to it" : !e ? "has not ended" : "it has acknowledged already");
+                  !o   ? "is not owed to it"
+                  : !e ? "has not ended"
+                       : "it has acknowledged already");
         return;
     }
     if (e->delivered) {

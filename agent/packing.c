@@ -29,12 +29,8 @@ static void on_again(uv_timer_t *timer);
 void packing_init(struct packing *p, uv_loop_t *loop, struct spool *spool, struct amends *amends,
                   packing_cb done, void *arg)
 {
-    *p = (struct packing){.loop = loop,
-                          .spool = spool,
-                          .amends = amends,
-                          .done = done,
-                          .arg = arg,
-                          .in_fd = -1};
+    *p = (struct packing){
+        .loop = loop, .spool = spool, .amends = amends, .done = done, .arg = arg, .in_fd = -1};
     p->work.data = p;
     (void)uv_timer_init(loop, &p->again);
     p->again.data = p;

@@ -76,8 +76,8 @@ struct record {
     char id[UUID_TEXT];
     enum record_kind kind;
     enum record_state state; /* set by record_end() and record_progress() */
-    bool from_console; /* "origin": "console"; not told: somebody on this host asked for it */
-    bool delivered;    /* the console has acknowledged how it ended */
+    bool from_console;       /* "origin": "console"; not told: somebody on this host asked for it */
+    bool delivered;          /* the console has acknowledged how it ended */
     char *app;
     char *requester;
     char *role; /* of the console's account */

@@ -23,9 +23,9 @@ struct transfer {
     uv_work_t work;
     int fd;
     uint64_t size;
-    uint64_t sent;  /* up to here it was handed out */
-    uint64_t acked; /* up to here it has arrived */
-    uint64_t read;  /* up to here it was read */
+    uint64_t sent;            /* up to here it was handed out */
+    uint64_t acked;           /* up to here it has arrived */
+    uint64_t read;            /* up to here it was read */
     struct ahead *now, *next; /* NULL until it goes */
     int result;               /* of the last read */
     bool reading;

@@ -27,6 +27,7 @@ enum uplink_step {
     UPLINK_IDLE,
     UPLINK_RESOLVING,
     UPLINK_CONNECTING, /* TCP, TLS, WebSocket */
+    UPLINK_NEXT,       /* another address is tried with the next turn of the loop */
     UPLINK_TALKING,    /* the session */
     UPLINK_ENDING,     /* the last messages and the close frames */
     UPLINK_OVER,       /* on_closed() comes with the next turn of the loop */
@@ -48,7 +49,6 @@ struct uplink {
     struct resolved found;
     unsigned tried;
     struct uplink_socket socket;
-    bool has_socket;
     struct uplink_session session;
     bool has_session;
     char *frame; /* a gap and a binary frame; NULL until the first */
@@ -178,9 +178,9 @@ static void try_next(struct uplink *u)
     u->step = UPLINK_CONNECTING;
     while (u->tried < u->found.count) {
         const char *address = u->found.address[u->tried++];
-        u->has_socket = uplink_socket_open(&u->socket, u->context, address, u->address.port,
+        bool opened = uplink_socket_open(&u->socket, u->context, address, u->address.port,
                                            u->header, &socket_callbacks, u, text, sizeof text) == 0;
-        if (u->has_socket)
+        if (opened)
             return;
     }
     finish(u, ERR_UNREACHABLE, text);
@@ -292,7 +292,7 @@ static void on_session_over(void *arg)
 
 void uplink_close(struct uplink *u, int code, const char *text)
 {
-    if (u->step == UPLINK_RESOLVING) {
+    if (u->step == UPLINK_RESOLVING || u->step == UPLINK_NEXT) {
         finish(u, code, text);
     } else if (u->step == UPLINK_CONNECTING) {
         keep_reason(u, code, text);
@@ -306,13 +306,16 @@ void uplink_close(struct uplink *u, int code, const char *text)
 static void on_socket_closed(void *arg, int r, const char *text)
 {
     struct uplink *u = arg;
-    u->has_socket = false;
-    if (u->step == UPLINK_CONNECTING && u->tried < u->found.count)
-        try_next(u);
-    else if (u->step == UPLINK_ENDING)
+    /* Where somebody answers, the other addresses would say the same. */
+    bool next = r == ERR_UNREACHABLE && u->tried < u->found.count;
+    if (u->step == UPLINK_CONNECTING && next) {
+        u->step = UPLINK_NEXT;
+        (void)uv_timer_start(&u->timer, on_timer, 0, TICK_MS);
+    } else if (u->step == UPLINK_ENDING) {
         finish(u, u->code, u->text);
-    else
+    } else {
         finish(u, r, text);
+    }
 }
 
 /* The only way out, from any step. */
@@ -338,6 +341,9 @@ static void on_timer(uv_timer_t *timer)
     case UPLINK_CONNECTING:
         if (late)
             uplink_close(u, -ETIMEDOUT, "the console did not answer within 20 s");
+        return;
+    case UPLINK_NEXT:
+        try_next(u);
         return;
     case UPLINK_TALKING:
         uplink_session_tick(&u->session, now_ms(u));

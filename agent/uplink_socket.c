@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "agent/foreign.h"
 #include "agent/identity.h"
@@ -174,17 +175,22 @@ void uplink_socket_end(struct uplink_socket *s)
     (void)lws_callback_on_writable(s->wsi);
 }
 
+/* libwebsockets would go on sending what it has not sent yet, for a peer that does not read for ever when it is told to stop each
+ * second: so the socket is made one that takes nothing. */
 void uplink_socket_kill(struct uplink_socket *s)
 {
     s->ending = true;
-    if (s->wsi)
-        lws_set_timeout(s->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+    if (!s->wsi)
+        return;
+    (void)shutdown(lws_get_socket_fd(s->wsi), SHUT_RDWR);
+    lws_set_timeout(s->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_SYNC);
 }
 
 /* ---- callbacks of libwebsockets -------------------------------------------------------------- */
 
-/* Once the handshake has failed, what it says is "ssl connect failed" at best. */
-static int explain(struct lws *wsi, const char *said, char *text, size_t size)
+/* Of TLS libwebsockets says "connect SSL err 1" at best. */
+static int explain(const struct uplink_socket *s, struct lws *wsi, const char *said, char *text,
+                   size_t size)
 {
     char words[200];
     int status = (int)lws_http_client_http_response(wsi);
@@ -198,17 +204,21 @@ static int explain(struct lws *wsi, const char *said, char *text, size_t size)
     if (ssl) {
         tls_explain(ssl, text, size);
         log_debug("libwebsockets: %s: %s", words, text);
-        return ERR_UNTRUSTED;
+        return s->secured ? -ECONNRESET : ERR_UNTRUSTED;
     }
     (void)snprintf(text, size, "the console cannot be reached: %s", words);
     return ERR_UNREACHABLE;
 }
 
-static void on_failed(struct uplink_socket *s, struct lws *wsi, const char *said)
+/* The first that tells of an end counts: a server that breaks off between TLS and the upgrade, as it does when it does not like our
+ * certificate under TLS 1.3, is told of neither as an error nor as closed, only as LWS_CALLBACK_CLOSED_CLIENT_HTTP. */
+static void be_over(struct uplink_socket *s, struct lws *wsi, const char *said)
 {
-    char text[UPLINK_TEXT];
-    int r = explain(wsi, said, text, sizeof text);
+    char text[UPLINK_TEXT] = "the connection to the console broke";
+    int r = s->open ? -ECONNRESET : explain(s, wsi, said, text, sizeof text);
+    lws_set_wsi_user(wsi, NULL);
     s->wsi = NULL;
+    s->open = false;
     if (!s->starting)
         s->callbacks->on_closed(s->arg, r, text);
 }
@@ -222,13 +232,6 @@ static int on_writable(struct uplink_socket *s)
     }
     s->callbacks->on_room(s->arg);
     return s->failed ? -1 : 0;
-}
-
-static void on_over(struct uplink_socket *s)
-{
-    s->wsi = NULL;
-    s->open = false;
-    s->callbacks->on_closed(s->arg, -ECONNRESET, "the connection to the console broke");
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -246,12 +249,15 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return lws_callback_http_dummy(wsi, reason, user, in, len);
     /* A part of enum lws_callback_reasons; all others keep their meaning. */
     switch ((int)reason) {
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        s->secured = true;
+        return 0;
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         s->open = true;
         s->callbacks->on_open(s->arg);
         return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        on_failed(s, wsi, in);
+        be_over(s, wsi, in);
         return 0;
     case LWS_CALLBACK_CLIENT_RECEIVE:
         s->callbacks->on_data(s->arg, in, len, lws_frame_is_binary(wsi) != 0,
@@ -260,7 +266,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_CLIENT_WRITEABLE:
         return on_writable(s);
     case LWS_CALLBACK_CLIENT_CLOSED:
-        on_over(s);
+    case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
+    case LWS_CALLBACK_WSI_DESTROY:
+        be_over(s, wsi, NULL);
         return 0;
     case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
         /* tls_setup() has its own verification; `user` is OpenSSL's here. */

@@ -32,7 +32,8 @@ struct uplink_socket_callbacks {
     void (*on_data)(void *arg, const char *data, size_t len, bool binary, bool final);
     /* The socket takes one frame, written with uplink_socket_write() in here. */
     void (*on_room)(void *arg);
-    /* It is over, whoever ended it, or was not made: then with an error and why.  The storage may go.  Comes from the loop. */
+    /* It is over, whoever ended it, or was not made: then with an error and why.  The storage may go.  Comes from
+     * the loop, or from uplink_socket_kill(). */
     void (*on_closed)(void *arg, int r, const char *text);
 };
 
@@ -41,6 +42,7 @@ struct uplink_socket {
     const struct uplink_socket_callbacks *callbacks;
     void *arg;
     bool starting; /* inside uplink_socket_open() */
+    bool secured;  /* the TLS handshake is over, as far as this side can tell */
     bool open;
     bool ending; /* the close frame goes out as soon as there is room */
     bool failed; /* a frame could not be written */
@@ -62,5 +64,5 @@ void uplink_socket_write(struct uplink_socket *s, char *bytes, size_t len, bool 
 /* Sends a close frame; on_closed() comes when the console's has come. */
 void uplink_socket_end(struct uplink_socket *s);
 
-/* Ends the TCP connection, also one that is still being made. */
+/* Ends the TCP connection, also one that is still being made; not from the callbacks. */
 void uplink_socket_kill(struct uplink_socket *s);

@@ -39,8 +39,8 @@ static void on_revoked(void *arg, const char *host)
     struct agents *a = arg;
     struct agent_conn *c;
     LIST_EACH(c, &a->conns)
-        if (strcmp(c->host, host) == 0)
-            agent_conn_end(c, ERR_REVOKED, "the identity of this host is revoked");
+    if (strcmp(c->host, host) == 0)
+        agent_conn_end(c, ERR_REVOKED, "the identity of this host is revoked");
 }
 
 /* ---- the clock ------------------------------------------------------------------------------- */
@@ -51,7 +51,9 @@ void agents_tick(struct agents *a)
     uint64_t now_ms = uv_now(a->settings.loop);
     int64_t wall_s = loop_wall_ms() / 1000;
     LIST_EACH(c, &a->conns)
-        agent_conn_tick(c, now_ms, wall_s);
+    agent_conn_tick(c, now_ms, wall_s);
+    if (a->port)
+        agents_port_tick(a->port, now_ms);
     if (a->closes < TRIM_AFTER)
         return;
     a->closes = 0;
@@ -118,12 +120,13 @@ void agents_close(struct agents *a)
     fleet_on_revoked(a->settings.fleet, NULL, NULL);
     uv_close((uv_handle_t *)a->clock, on_clock_closed);
     LIST_EACH(c, &a->conns)
-        agent_conn_end(c, ERR_STOPPING, "the console is shutting down");
+    agent_conn_end(c, ERR_STOPPING, "the console is shutting down");
     if (a->port)
         agents_port_close(a->port);
 }
 
-/* Connections that are there still belong to the port, and know that nobody is behind them any more. */
+/* Connections that are there still belong to the port, and know that nobody is behind them any
+ * more. */
 void agents_free(struct agents *a)
 {
     struct agent_conn *c;
@@ -132,7 +135,7 @@ void agents_free(struct agents *a)
     agents_close(a);
     agent_blobs_abandon(a);
     LIST_EACH(c, &a->conns)
-        agent_conn_abandon(c);
+    agent_conn_abandon(c);
     agents_port_free(a->port);
     free((char *)a->settings.listen);
     free((char *)a->settings.name);

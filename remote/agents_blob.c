@@ -1,6 +1,8 @@
-/* agents_blob.c -- results come in: announced, allowed, in pieces into the store, looked through, and made profiles.
+/* agents_blob.c -- results come in: announced, allowed, in pieces into the store, looked through,
+ * and made profiles.
  *
- * One struct per result; the store and a thread work for it, so it outlives its connection until they have answered. */
+ * One struct per result; the store and a thread work for it, so it outlives its connection until
+ * they have answered. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,13 +25,14 @@
 #include "remote/store/store.h"
 
 enum {
-    RETRY_MS = 30000,      /* the disk is full, or does not work */
-    RETRY_SOON_MS = 2000,  /* too many at a time */
-    ACK_BYTES = 256 << 10, /* of what is on disk and not acknowledged, at most: a quarter of the window */
+    RETRY_MS = 30000,     /* the disk is full, or does not work */
+    RETRY_SOON_MS = 2000, /* too many at a time */
+    ACK_BYTES =
+        256 << 10, /* of what is on disk and not acknowledged, at most: a quarter of the window */
 };
 
 enum blob_step {
-    BLOB_ASKED,    /* may it come, and from where on? */
+    BLOB_ASKED, /* may it come, and from where on? */
     BLOB_COMING,
     BLOB_CHECKING, /* in a thread, or waiting for one */
     BLOB_STORING,  /* being made a profile, or dropped */
@@ -37,15 +40,15 @@ enum blob_step {
 };
 
 struct agent_blob {
-    struct list link;       /* in conn->blobs */
-    struct list all_link;   /* in agents->blobs */
-    struct list check_link; /* in agents->checks */
-    struct agents *agents;  /* NULL: nobody is told any more */
+    struct list link;        /* in conn->blobs */
+    struct list all_link;    /* in agents->blobs */
+    struct list check_link;  /* in agents->checks */
+    struct agents *agents;   /* NULL: nobody is told any more */
     struct agent_conn *conn; /* NULL: it is over */
     enum blob_step step;
     uint32_t number;
-    unsigned works; /* of the store or a thread that have not answered */
-    bool ended;     /* blob.end has come */
+    unsigned works;                 /* of the store or a thread that have not answered */
+    bool ended;                     /* blob.end has come */
     uint64_t received, acked, told; /* offsets: come, on disk, acknowledged */
     struct blob_sums sums;          /* as announced */
     struct profile_row profile;
@@ -130,8 +133,8 @@ static struct agent_blob *find(struct agent_conn *c, uint32_t number)
 {
     struct agent_blob *b;
     LIST_EACH(b, &c->blobs)
-        if (b->number == number)
-            return b;
+    if (b->number == number)
+        return b;
     return NULL;
 }
 
@@ -139,8 +142,8 @@ static bool is_coming(struct agents *a, const char *capture)
 {
     struct agent_blob *b;
     LIST_EACH(b, &a->blobs)
-        if (strcmp(b->profile.id, capture) == 0)
-            return true;
+    if (strcmp(b->profile.id, capture) == 0)
+        return true;
     return false;
 }
 

@@ -1,4 +1,5 @@
-/* agents_conn.c -- one agent's connection: its phases, its queue, its clock, and who of two of one host may stay. */
+/* agents_conn.c -- one agent's connection: its phases, its queue, its clock, and who of two of
+ * one host may stay. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +15,11 @@
 #include "remote/agents_private.h"
 #include "remote/dispatch.h"
 #include "remote/fleet.h"
+#include "remote/foreign.h"
 #include "remote/id_hash.h"
 
-/* A buffer that is larger after a message is given back: most messages are small, and connections are many. */
+/* A buffer that is larger after a message is given back: most messages are small, and
+ * connections are many. */
 enum { KEEP_BYTES = 8 << 10 };
 
 /* The steps of a beginning, in the order in which they run. */
@@ -68,7 +71,8 @@ void agent_conn_send(struct agent_conn *c, const char *type, json_t *fields)
         queue(c, type, fields);
         return;
     }
-    /* It would not take a good-bye either.  Its end comes from the loop: whoever sends may be in the middle of something. */
+    /* It would not take a good-bye either.  Its end comes from the loop: whoever sends may be in
+     * the middle of something. */
     log_warn(0, "host %s: connection ended: it does not take what is sent to it", c->name);
     c->deaf = true;
     drop_out(c);
@@ -91,8 +95,8 @@ struct agent_conn *agents_find(struct agents *a, const char *host)
 {
     struct agent_conn *c;
     LIST_EACH(c, &a->hosts[id_bucket(host, AGENTS_BUCKETS)])
-        if (str_eq(c->host, host))
-            return c;
+    if (str_eq(c->host, host))
+        return c;
     return NULL;
 }
 
@@ -187,9 +191,10 @@ static void take_hello(struct agent_conn *c, const json_t *hello)
     int64_t max = json_get_int(hello, "max_version", 0);
     agents_settled(c->wsi);
     if (channel_choose_version(min, max) == 0) {
-        agent_conn_end(c, ERR_UNSUPPORTED,
-                       "this console speaks versions %d to %d of the channel, the agent %lld to %lld",
-                       CHANNEL_VERSION_MIN, CHANNEL_VERSION, (long long)min, (long long)max);
+        agent_conn_end(
+            c, ERR_UNSUPPORTED,
+            "this console speaks versions %d to %d of the channel, the agent %lld to %lld",
+            CHANNEL_VERSION_MIN, CHANNEL_VERSION, (long long)min, (long long)max);
         return;
     }
     c->takes = agent_capabilities(json_object_get(hello, "capabilities"));
@@ -235,6 +240,7 @@ static void ask_first(struct agent_conn *first, struct agent_conn *c, const json
 static void let_in(struct agent_conn *c, const json_t *hello)
 {
     const struct agents_settings *s = &c->agents->settings;
+    char name[LIMIT_NAME + 1];
     AUTOJSON json_t *fields = json_object();
     json_set_int(fields, "min_version", CHANNEL_VERSION_MIN);
     json_set_int(fields, "max_version", CHANNEL_VERSION);
@@ -244,7 +250,9 @@ static void let_in(struct agent_conn *c, const json_t *hello)
     (void)json_object_set_new(fields, "capabilities", agent_our_capabilities());
     json_set_string(fields, "release", PROCTOR_VERSION);
     json_set_string(fields, "host", c->host);
-    json_set_string(fields, "name", s->name);
+    foreign_copy(name, sizeof name, s->name ? s->name : "");
+    if (name[0])
+        json_set_string(fields, "name", name);
     json_set_int(fields, "now_ms", loop_wall_ms());
     agent_conn_send(c, "hello", fields);
     c->phase = AGENT_OPEN;
@@ -368,8 +376,10 @@ void agent_conn_tick(struct agent_conn *c, uint64_t now_ms, int64_t wall_s)
         tick_open(c, now_ms, wall_s);
         return;
     case AGENT_BYE:
-        if (now_ms - c->phase_ms > AGENTS_BYE_MS)
-            agents_kill(c->wsi);
+        if (now_ms - c->phase_ms <= AGENTS_BYE_MS)
+            return;
+        c->deaf = true;
+        agents_kill(c->wsi);
         return;
     }
 }
@@ -406,7 +416,7 @@ void agent_conn_abandon(struct agent_conn *c)
 {
     struct agent_pending *p;
     LIST_EACH(p, &c->pending)
-        agent_pending_drop(p);
+    agent_pending_drop(p);
     agent_blobs_leave(c);
     list_remove(&c->link);
     list_remove(&c->host_link);

@@ -1,12 +1,14 @@
-/* agents_listen.c -- the agent port: TLS with client certificates, WebSocket, and nothing else.  All of our calls into libwebsockets
- * that agents need.
+/* agents_listen.c -- the agent port: TLS with client certificates, WebSocket, and nothing else.
+ * All of our calls into libwebsockets that agents need.
  *
- * The port has a context of libwebsockets of its own.  In one context with the web port, libwebsockets would hand requests (and SNI the
- * TLS settings) from one port to the other by what a stranger writes into Host, as both vhosts do not listen by themselves. */
+ * The port has a context of libwebsockets of its own.  In one context with the web port,
+ * libwebsockets would hand requests (and SNI the TLS settings) from one port to the other by
+ * what a stranger writes into Host, as both vhosts do not listen by themselves. */
 #include <assert.h>
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "lib/base/err.h"
@@ -21,7 +23,8 @@
 _Static_assert(AGENTS_GAP >= LWS_PRE, "libwebsockets needs room before what it sends");
 
 enum {
-    RX_BYTES = 4096, /* of each connection */
+    RX_BYTES = 4096,          /* of each connection */
+    SERVICE_BYTES = 16 << 10, /* of all: one TLS record */
     HEAD_BYTES = 4096,
     SILENT_S = 20, /* until TLS and upgrade are done */
     PER_ADDRESS = LIMIT_AGENT_HANDSHAKES / 4,
@@ -31,15 +34,27 @@ enum {
     GIVE_UP_TICKS = 400,
 };
 
+/* The one of enum lws_write_protocol that its public header passes over. */
+#define WRITE_CLOSE ((enum lws_write_protocol)4)
+
 struct agents_port {
     struct agents *agents; /* NULL: ending */
     uv_loop_t *loop;
     struct lws_context *context;
     struct http_listener *listener;
-    uv_timer_t timer; /* of the end */
+    struct list newcomers; /* of struct newcomer */
+    uv_timer_t timer;      /* of the end */
     uint64_t ends_ms;
     unsigned quiet, ticks;
     bool ending, gone, freeing;
+};
+
+/* A connection that is no WebSocket yet.  The time limits of libwebsockets begin with the first
+ * event of its own, so that one that says nothing would stay for ever. */
+struct newcomer {
+    struct list link;
+    struct lws *wsi;
+    uint64_t since_ms;
 };
 
 /* What libwebsockets keeps for each connection. */
@@ -85,10 +100,13 @@ void agents_settled(struct lws *wsi)
         http_listener_settled(wsi);
 }
 
+/* Closing the socket for the kernel makes the loop tell libwebsockets, in every state. */
 void agents_kill(struct lws *wsi)
 {
-    if (wsi)
-        lws_set_timeout(wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+    if (!wsi)
+        return;
+    (void)shutdown(lws_get_socket_fd(wsi), SHUT_RDWR);
+    (void)lws_callback_on_writable(wsi);
 }
 
 static struct agents_port *port_of(struct lws *wsi)
@@ -97,10 +115,44 @@ static struct agents_port *port_of(struct lws *wsi)
     return vhost ? lws_get_vhost_user(vhost) : NULL;
 }
 
-/* Whose certificate it is was checked in the handshake; whether he may still come is agents_conn.c's business. */
+/* ---- newcomers ------------------------------------------------------------------------------- */
+
+static void add_newcomer(struct agents_port *p, struct lws *wsi)
+{
+    struct newcomer *n = xcalloc(1, sizeof *n);
+    n->wsi = wsi;
+    n->since_ms = uv_now(p->loop);
+    list_add(&p->newcomers, &n->link, n);
+}
+
+static void remove_newcomer(struct agents_port *p, const struct lws *wsi)
+{
+    struct newcomer *n;
+    LIST_EACH(n, &p->newcomers)
+    {
+        if (n->wsi != wsi)
+            continue;
+        list_remove(&n->link);
+        free(n);
+    }
+}
+
+void agents_port_tick(struct agents_port *p, uint64_t now_ms)
+{
+    struct newcomer *n;
+    LIST_EACH(n, &p->newcomers)
+    if (now_ms - n->since_ms > 1000 * SILENT_S)
+        agents_kill(n->wsi);
+}
+
+/* ---- connections ----------------------------------------------------------------------------- */
+
+/* Whose certificate it is was checked in the handshake; whether he may still come is
+ * agents_conn.c's business. */
 static int on_open(struct agents_port *p, struct lws *wsi, struct session *s)
 {
     struct cert_facts peer;
+    remove_newcomer(p, wsi);
     int r = tls_peer(lws_get_ssl(wsi), &peer);
     if (r == 0 && peer.not_after_s < (int64_t)time(NULL))
         r = ERR_EXPIRED;
@@ -117,9 +169,25 @@ static int on_open(struct agents_port *p, struct lws *wsi, struct session *s)
     return 0;
 }
 
+/* On libuv, libwebsockets cuts the connection when a callback says that it is over, without the
+ * close frame that lws_close_reason() would send.  So we write it, and the peer's own, or its
+ * silence, ends the connection. */
+static int write_close(struct agent_conn *c)
+{
+    unsigned char frame[AGENTS_GAP + 2] = {0};
+    if (c->said_close)
+        return 0;
+    c->said_close = true;
+    frame[AGENTS_GAP] = LWS_CLOSE_STATUS_NORMAL >> 8;
+    frame[AGENTS_GAP + 1] = LWS_CLOSE_STATUS_NORMAL & 0xff;
+    return lws_write(c->wsi, frame + AGENTS_GAP, 2, WRITE_CLOSE) < 2 ? -1 : 0;
+}
+
 static int on_writable(struct agent_conn *c)
 {
-    struct agent_message *m = agent_conn_next(c);
+    struct agent_message *m = c->deaf ? NULL : agent_conn_next(c);
+    if (c->deaf)
+        return -1;
     if (m) {
         int n = lws_write(c->wsi, m->bytes + AGENTS_GAP, m->len, LWS_WRITE_TEXT);
         bool sent = n >= (int)m->len;
@@ -128,10 +196,7 @@ static int on_writable(struct agent_conn *c)
             (void)lws_callback_on_writable(c->wsi);
         return sent ? 0 : -1;
     }
-    if (c->phase != AGENT_BYE)
-        return 0;
-    lws_close_reason(c->wsi, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
-    return -1;
+    return c->phase == AGENT_BYE ? write_close(c) : 0;
 }
 
 static void on_over(struct session *s)
@@ -164,14 +229,13 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         agent_conn_take(s->conn, lws_frame_is_binary(wsi), in, len,
                         lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0);
         return 0;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return s->conn && s->conn->said_close ? -1 : 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return s->conn ? on_writable(s->conn) : -1;
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
         on_over(s);
-        return 0;
-    case LWS_CALLBACK_WSI_DESTROY:
-        http_listener_gone(wsi);
         return 0;
     }
     return 0;
@@ -201,7 +265,11 @@ static int on_stranger(struct lws *wsi, enum lws_callback_reasons reason, void *
     switch ((int)reason) {
     case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
         return on_load_certificates(p, user);
+    case LWS_CALLBACK_WSI_CREATE:
+        add_newcomer(p, wsi);
+        return 0;
     case LWS_CALLBACK_WSI_DESTROY:
+        remove_newcomer(p, wsi);
         http_listener_gone(wsi);
         return 0;
     case LWS_CALLBACK_HTTP:
@@ -230,7 +298,7 @@ static struct lws_context *make_context(uv_loop_t *loop)
                    LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
         .foreign_loops = loops,
         .timeout_secs = SILENT_S,
-        .pt_serv_buf_size = RX_BYTES,
+        .pt_serv_buf_size = SERVICE_BYTES,
         .max_http_header_data2 = HEAD_BYTES,
         .max_http_header_pool2 = LIMIT_AGENT_HANDSHAKES,
         .retry_and_idle_policy = &no_pings,
@@ -274,6 +342,7 @@ int agents_port_open(struct agents_port **ret_port, struct agents *a)
         return r;
     }
     p->agents = a;
+    list_init(&p->newcomers);
     p->timer.data = p;
     (void)uv_timer_init(p->loop, &p->timer);
     p->context = make_context(p->loop);
@@ -326,7 +395,8 @@ static void on_wait_for_byes(uv_timer_t *timer)
     struct agents_port *p = timer->data;
     if (http_listener_count(p->listener) > 0 && uv_now(p->loop) < p->ends_ms)
         return;
-    /* The first call begins to close its handles, the second frees, and may only come when they are closed. */
+    /* The first call begins to close its handles, the second frees, and may only come when they
+     * are closed. */
     if (p->context)
         lws_context_destroy(p->context);
     (void)uv_timer_start(timer, on_wait_for_handles, TICK_MS, TICK_MS);

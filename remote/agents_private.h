@@ -1,8 +1,9 @@
 /* agents_private.h -- what the files agents*.c share; nobody else includes it.
  *
- * agents.c is the object and its clock; agents_listen.c is all that touches libwebsockets; agents_conn.c is one connection: its phases,
- * its queue, and who of two of one host may stay; agents_talk.c is what each message does; agents_blob.c takes results in.  Connections
- * get whole frames and give whole messages, so that tests and fuzzers drive them without a socket. */
+ * agents.c is the object and its clock; agents_listen.c is all that touches libwebsockets;
+ * agents_conn.c is one connection: its phases, its queue, and who of two of one host may stay;
+ * agents_talk.c is what each message does; agents_blob.c takes results in.  Connections get
+ * whole frames and give whole messages, so that tests and fuzzers drive them without a socket. */
 #pragma once
 
 #include <jansson.h>
@@ -31,17 +32,17 @@ enum {
     AGENTS_PING_MS = 10000,  /* of own silence */
     AGENTS_GAP = 32,         /* before each message: libwebsockets puts its header there */
     AGENTS_TEXT = 512,
-    AGENTS_LOOKUPS = 64,     /* records of a connection that are being looked up, at most, before it is not read any more */
-    AGENTS_CHECKS = 2,       /* results that are looked through in threads at the same time */
+    AGENTS_LOOKUPS = 64,          /* records that are being looked up, before we read no more */
+    AGENTS_CHECKS = 2,            /* results that are looked through in threads at the same time */
     AGENTS_STORE_BYTES = 2 << 20, /* of a connection's chunks that wait for the store */
-    AGENTS_FORGOTTEN = 64,   /* numbers of blobs that are over: chunks that were on their way are let pass */
+    AGENTS_FORGOTTEN = 64,        /* numbers of blobs that are over: chunks on their way may pass */
 };
 
 struct agents {
-    struct agents_settings settings; /* `listen` and `name` are copies */
-    struct agents_port *port;        /* NULL: no sockets (tests) */
-    uv_timer_t *clock;               /* freed in its close callback */
-    struct list conns;               /* of struct agent_conn: all */
+    struct agents_settings settings;   /* `listen` and `name` are copies */
+    struct agents_port *port;          /* NULL: no sockets (tests) */
+    uv_timer_t *clock;                 /* freed in its close callback */
+    struct list conns;                 /* of struct agent_conn: all */
     struct list hosts[AGENTS_BUCKETS]; /* of those that speak for their host */
     struct list blobs;                 /* of struct agent_blob: all */
     struct list checks;                /* of those that wait to be looked through */
@@ -54,7 +55,7 @@ enum agent_phase {
     AGENT_HELLO, /* its hello has not come */
     AGENT_RIVAL, /* it has; another connection of its host is being asked whether it lives */
     AGENT_OPEN,
-    AGENT_BYE    /* we have said good-bye; what it sends is not looked at */
+    AGENT_BYE /* we have said good-bye; what it sends is not looked at */
 };
 
 /* Bits of the peer's capabilities. */
@@ -67,11 +68,11 @@ struct agent_conn {
     struct lws *wsi; /* NULL: none (tests), or it is over */
     enum agent_phase phase;
     char host[UUID_TEXT];
-    char name[LIMIT_NAME + 1];   /* of the host, for log lines */
-    char process[UUID_TEXT];     /* `id` of its hello */
-    json_t *hello;               /* of a rival, until it is let in */
-    unsigned takes;              /* capabilities */
-    int64_t certificate_until_s; /* 0: not known (tests) */
+    char name[LIMIT_NAME + 1];                      /* of the host, for log lines */
+    char process[UUID_TEXT];                        /* `id` of its hello */
+    json_t *hello;                                  /* of a rival, until it is let in */
+    unsigned takes;                                 /* capabilities */
+    int64_t certificate_until_s;                    /* 0: not known (tests) */
     uint64_t began_ms, heard_ms, said_ms, phase_ms; /* by uv_now() */
 
     struct agent_conn *rival; /* wants our place */
@@ -82,15 +83,16 @@ struct agent_conn {
     struct list out; /* of struct agent_message */
     size_t out_bytes;
 
-    struct list blobs;                     /* of struct agent_blob */
-    uint32_t forgotten[AGENTS_FORGOTTEN];  /* 0: none */
+    struct list blobs;                    /* of struct agent_blob */
+    uint32_t forgotten[AGENTS_FORGOTTEN]; /* 0: none */
     unsigned forgotten_next;
-    size_t store_bytes;                    /* of chunks on their way to the disk */
-    struct list pending;                   /* of struct agent_pending */
+    size_t store_bytes;  /* of chunks on their way to the disk */
+    struct list pending; /* of struct agent_pending */
     unsigned lookups;
     bool paused;
-    bool deaf; /* it does not take what we say: it is being cut off */
+    bool deaf; /* it does not take what we say, or has had its time: it is being cut off */
     bool renewing, unlinking;
+    bool said_close; /* of agents_listen.c: the close frame is out */
 };
 
 /* An answer that the store or another part owes to a connection, which may be over by then. */
@@ -115,14 +117,19 @@ void agents_tick(struct agents *a);
 
 int agents_port_open(struct agents_port **ret_port, struct agents *a);
 const char *agents_port_address(const struct agents_port *p);
-void agents_port_close(struct agents_port *p); /* no more connections; those that are there may end, for a moment */
-void agents_port_free(struct agents_port *p);  /* ends them all; freed when libwebsockets is gone.  NULL is fine */
+void agents_port_close(
+    struct agents_port *p); /* no more connections; those that are there may end, for a moment */
+void agents_port_free(
+    struct agents_port *p); /* ends them all; freed when libwebsockets is gone.  NULL is fine */
+
+/* Once a second: who does not become a WebSocket in time is cut off. */
+void agents_port_tick(struct agents_port *p, uint64_t now_ms);
 
 /* Of one connection; each does nothing without one. */
-void agents_wake(struct lws *wsi);             /* there is something to be sent */
+void agents_wake(struct lws *wsi); /* there is something to be sent */
 void agents_flow(struct lws *wsi, bool reads);
-void agents_settled(struct lws *wsi);          /* a newcomer no more */
-void agents_kill(struct lws *wsi);             /* without another word */
+void agents_settled(struct lws *wsi); /* a newcomer no more */
+void agents_kill(struct lws *wsi);    /* without another word */
 
 /* ---- agents_conn.c --------------------------------------------------------------------------- */
 
@@ -135,14 +142,16 @@ void agent_conn_over(struct agent_conn *c);
 /* Nobody is behind it any more; agent_conn_over() still comes. */
 void agent_conn_abandon(struct agent_conn *c);
 
-/* A piece of a message; `last`: the message is whole.  The connection may be saying good-bye afterwards. */
+/* A piece of a message; `last`: the message is whole.  The connection may be saying good-bye
+ * afterwards. */
 void agent_conn_take(struct agent_conn *c, bool binary, const void *data, size_t len, bool last);
 
-/* The next message to be sent, the caller's (free()); NULL: none.  When there is none and the phase is AGENT_BYE, the connection is to
- * be closed. */
+/* The next message to be sent, the caller's (free()); NULL: none.  When there is none and the
+ * phase is AGENT_BYE, the connection is to be closed. */
 struct agent_message *agent_conn_next(struct agent_conn *c);
 
-void agent_conn_send(struct agent_conn *c, const char *type, json_t *fields); /* borrowed; NULL: none */
+void agent_conn_send(struct agent_conn *c, const char *type,
+                     json_t *fields); /* borrowed; NULL: none */
 
 /* Says why, in the log and to the peer, and closes. */
 void agent_conn_end(struct agent_conn *c, int error, const char *fmt, ...)
@@ -162,7 +171,8 @@ void agent_pending_drop(struct agent_pending *p); /* the answer has come */
 
 /* ---- agents_talk.c --------------------------------------------------------------------------- */
 
-/* A message that the table of channel.h lets pass, on an open connection.  0, or an error with a sentence: it ends. */
+/* A message that the table of channel.h lets pass, on an open connection.  0, or an error with a
+ * sentence: it ends. */
 int agent_talk(struct agent_conn *c, const char *type, const json_t *message, char *reterr_text,
                size_t size);
 unsigned agent_capabilities(const json_t *list);

@@ -35,10 +35,10 @@ unsigned agent_capabilities(const json_t *list)
     size_t i;
     json_t *item;
     unsigned bits = 0;
-    json_array_foreach(list, i, item)
-        for (size_t n = 0; n < ARRAY_SIZE(capabilities); n++)
-            if (str_eq(json_string_value(item), capabilities[n].name))
-                bits |= capabilities[n].bit;
+    json_array_foreach(list, i,
+                       item) for (size_t n = 0; n < ARRAY_SIZE(capabilities);
+                                  n++) if (str_eq(json_string_value(item), capabilities[n].name))
+        bits |= capabilities[n].bit;
     return bits;
 }
 
@@ -87,8 +87,8 @@ static void on_looked_up(void *arg, int r, const char *text)
 static int take_record(struct agent_conn *c, const json_t *m, char *reterr_text, size_t size)
 {
     struct agent_pending *p = xcalloc(1, sizeof *p);
-    int r = dispatch_take_record(c->agents->settings.dispatch, c->host, json_object_get(m, "record"),
-                                 reterr_text, size, on_looked_up, p);
+    int r = dispatch_take_record(c->agents->settings.dispatch, c->host,
+                                 json_object_get(m, "record"), reterr_text, size, on_looked_up, p);
     if (r != 1) {
         free(p);
         return r;

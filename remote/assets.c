@@ -45,7 +45,8 @@ static const char *etag_of(size_t i)
     return etags[i];
 }
 
-/* One of a list, weak or not: the quotes belong to the tag, so that no part of another one is taken for it. */
+/* One of a list, weak or not: the quotes belong to the tag, so that no part of another one is
+ * taken for it. */
 static bool has_it(const char *if_none_match, const char *etag)
 {
     return if_none_match && (str_eq(if_none_match, "*") || strstr(if_none_match, etag));

@@ -5,5 +5,6 @@
 
 struct http_request;
 
-/* Replies to GET and HEAD of a path that is a file of ours, or says 304 to who has it.  False: no such file, nothing was done. */
+/* Replies to GET and HEAD of a path that is a file of ours, or says 304 to who has it.  False:
+ * no such file, nothing was done. */
 bool assets_reply(struct http_request *r);

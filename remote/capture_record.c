@@ -56,8 +56,8 @@ static const char *const texts[] = {"node_version", "reason"};
 
 static int refuse(char *reterr_text, size_t size, const char *field)
 {
-    (void)snprintf(reterr_text, size, "capture: field \"%s\" of the record is missing or does not fit",
-                   field);
+    (void)snprintf(reterr_text, size,
+                   "capture: field \"%s\" of the record is missing or does not fit", field);
     return ERR_INVALID;
 }
 

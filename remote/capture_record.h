@@ -1,7 +1,8 @@
 /* capture_record.h -- RECORD of docs/PROTOCOL.md as an agent tells it.
  *
- * Foreign bytes: a record is looked at field by field, and only the fields of the table in capture_record.c get in, within their
- * limits, so that what the console keeps and shows has a shape that it chose.  No I/O. */
+ * Foreign bytes: a record is looked at field by field, and only the fields of the table in
+ * capture_record.c get in, within their limits, so that what the console keeps and shows has a
+ * shape that it chose.  No I/O. */
 #pragma once
 
 #include <jansson.h>
@@ -33,7 +34,12 @@ const char *capture_state_name(enum capture_state state);
 /* ERR_INVALID */
 int capture_state_parse(const char *word, enum capture_state *ret_state);
 
-enum { RECORD_MESSAGE_MAX = 1000, RECORD_PHASES_MAX = 12, RECORD_WARNINGS_MAX = 8, RECORD_PHASE_MAX = 16 };
+enum {
+    RECORD_MESSAGE_MAX = 1000,
+    RECORD_PHASES_MAX = 12,
+    RECORD_WARNINGS_MAX = 8,
+    RECORD_PHASE_MAX = 16
+};
 
 struct capture_record {
     /* whose it is */
@@ -45,8 +51,8 @@ struct capture_record {
     json_t *facts; /* the rest, as we keep it */
 };
 
-/* 0, or ERR_INVALID with a sentence: what says whose it is, or the state, is missing or does not fit.  Other fields that do not fit
- * are left out. */
+/* 0, or ERR_INVALID with a sentence: what says whose it is, or the state, is missing or does not
+ * fit.  Other fields that do not fit are left out. */
 int capture_record_take(const json_t *record, struct capture_record *ret_record, char *reterr_text,
                         size_t size);
 void capture_record_clear(struct capture_record *r);

@@ -15,12 +15,12 @@
 
 enum action {
     DO_NOTHING,
-    DO_REFUSE,      /* it has ended */
-    DO_GIVE,        /* note that the host has it, then send it */
-    DO_RESUME,      /* the host is back: repeat what it may have missed */
-    DO_ASK_STOP,    /* note the wish, then send it */
+    DO_REFUSE,   /* it has ended */
+    DO_GIVE,     /* note that the host has it, then send it */
+    DO_RESUME,   /* the host is back: repeat what it may have missed */
+    DO_ASK_STOP, /* note the wish, then send it */
     DO_ASK_CANCEL,
-    DO_CANCEL,      /* it never began: cancelled */
+    DO_CANCEL, /* it never began: cancelled */
     DO_EXPIRE,
     DO_GIVE_UP,     /* end it here, until the host knows better */
     DO_NOTE,        /* keep the record */
@@ -54,10 +54,22 @@ static unsigned lost(struct capture_row *row, const struct capture_happening *h)
 
 // clang-format off
 static const action_fn actions[ACTIONS] = {
-    [DO_NOTHING] = nothing, [DO_REFUSE] = refuse,     [DO_GIVE] = give,     [DO_RESUME] = resume,
-    [DO_ASK_STOP] = ask_stop, [DO_ASK_CANCEL] = ask_cancel, [DO_CANCEL] = cancel, [DO_EXPIRE] = expire,
-    [DO_GIVE_UP] = give_up, [DO_NOTE] = note,         [DO_END] = end,       [DO_ACK] = ack,
-    [DO_DENY_EXISTS] = deny_exists, [DO_FINAL] = final, [DO_STORED] = stored, [DO_LOST] = lost,
+    [DO_NOTHING] = nothing,
+    [DO_REFUSE] = refuse,
+    [DO_GIVE] = give,
+    [DO_RESUME] = resume,
+    [DO_ASK_STOP] = ask_stop,
+    [DO_ASK_CANCEL] = ask_cancel,
+    [DO_CANCEL] = cancel,
+    [DO_EXPIRE] = expire,
+    [DO_GIVE_UP] = give_up,
+    [DO_NOTE] = note,
+    [DO_END] = end,
+    [DO_ACK] = ack,
+    [DO_DENY_EXISTS] = deny_exists,
+    [DO_FINAL] = final,
+    [DO_STORED] = stored,
+    [DO_LOST] = lost,
 };
 
 /* What is not listed does nothing. */
@@ -190,12 +202,14 @@ enum capture_event capture_event_of(const struct capture_record *record)
     if (record->state == CAPTURE_RUNNING)
         return CAPTURE_ON_RUNNING;
     return capture_record_has_result(record->state, record->facts) ? CAPTURE_ON_RESULT
-                                                                    : CAPTURE_ON_END;
+                                                                   : CAPTURE_ON_END;
 }
 
 bool capture_clock(const struct capture_row *row, int64_t now_ms, bool grace,
                    enum capture_event *ret_event)
 {
+    if (row->ended_ms)
+        return false;
     enum capture_standing standing = capture_standing(row);
     if (standing == STANDING_WAITING && now_ms > row->not_after_ms) {
         *ret_event = CAPTURE_ON_LATE;
@@ -264,8 +278,8 @@ static bool end_wanted(const struct capture_row *row)
     return row->stop_wanted || row->cancel_wanted;
 }
 
-/* When it was given: a host that takes it begins at once and says so.  One that must be stopped by hand and of which nothing is heard
- * has not begun when it may not any more. */
+/* When it was given: a host that takes it begins at once and says so.  One that must be stopped
+ * by hand and of which nothing is heard has not begun when it may not any more. */
 static int64_t due_when_given(const struct capture_row *row, int64_t now_ms)
 {
     if (row->duration_ms)
@@ -373,9 +387,8 @@ static unsigned expire(struct capture_row *row, const struct capture_happening *
 
 static unsigned give_up(struct capture_row *row, const struct capture_happening *h)
 {
-    unsigned bits = row->cancel_wanted
-                        ? verdict(row, CAPTURE_CANCELLED, NULL, NULL, h->now_ms)
-                        : verdict(row, CAPTURE_FAILED, h->code, h->text, h->now_ms);
+    unsigned bits = row->cancel_wanted ? verdict(row, CAPTURE_CANCELLED, NULL, NULL, h->now_ms)
+                                       : verdict(row, CAPTURE_FAILED, h->code, h->text, h->now_ms);
     row->given_up = true;
     return bits;
 }

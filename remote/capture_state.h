@@ -1,6 +1,8 @@
-/* capture_state.h -- what a message, a wish or the clock does to a capture's row.  Decisions only: no I/O, no timers; dispatch.c acts.
+/* capture_state.h -- what a message, a wish or the clock does to a capture's row.  Decisions only:
+ * no I/O, no timers; dispatch.c acts.
  *
- * How far a capture is (its standing) follows from its row; the table in capture_state.c says what each event does in each standing. */
+ * How far a capture is (its standing) follows from its row; the table in capture_state.c says
+ * what each event does in each standing. */
 #pragma once
 
 #include <stdbool.h>
@@ -50,10 +52,12 @@ const char *capture_event_name(enum capture_event event);
 
 /* How long after its limit a capture's end may come, and the time that is left to every stop. */
 enum { CAPTURE_SLACK_MS = 30000 };
-/* Phases that come late move `due_ms`, but not further than so long past where it could be at most. */
+/* Phases that come late move `due_ms`, but not further than so long past where it could be at
+ * most. */
 enum { CAPTURE_PHASES_MS = 120000 };
 
-/* What comes of it.  Each give_… is a message to the host, to be sent when the row is committed, and again when it could not be sent. */
+/* What comes of it.  Each give_… is a message to the host, to be sent when the row is committed,
+ * and again when it could not be sent. */
 enum {
     CAPTURE_CHANGED = 1, /* the row is another */
     CAPTURE_GIVE_START = 2,

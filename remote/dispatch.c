@@ -44,8 +44,8 @@ struct entry *dispatch_find(struct dispatch *d, const char *id)
 {
     struct entry *e;
     LIST_EACH(e, &d->entries[id_bucket(id, DISPATCH_BUCKETS)])
-        if (str_eq(e->row.id, id))
-            return e;
+    if (str_eq(e->row.id, id))
+        return e;
     return NULL;
 }
 
@@ -180,7 +180,8 @@ static void go_on(struct entry *e, int r, bool gone)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-/* What is sent waits for the row to be on disk, so that a start of ours never forgets what a host was told. */
+/* What is sent waits for the row to be on disk, so that a start of ours never forgets what a
+ * host was told. */
 unsigned dispatch_event(struct entry *e, const struct capture_happening *h)
 {
     enum capture_standing before = capture_standing(&e->row);
@@ -337,7 +338,7 @@ static void on_watch(uv_timer_t *timer)
     struct entry *e;
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         LIST_EACH(e, &d->entries[i])
-            watch_entry(e, now_ms);
+    watch_entry(e, now_ms);
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
@@ -406,7 +407,8 @@ static void on_watch_closed(uv_handle_t *handle)
     free(handle);
 }
 
-/* What is not on disk gets its last chance while the store ends; a second write of a row comes after its first. */
+/* What is not on disk gets its last chance while the store ends; a second write of a row comes
+ * after its first. */
 void dispatch_close(struct dispatch *d)
 {
     struct entry *e;
@@ -417,8 +419,8 @@ void dispatch_close(struct dispatch *d)
     uv_close((uv_handle_t *)d->watch, on_watch_closed);
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         LIST_EACH(e, &d->entries[i])
-            if (e->dirty)
-                write_row(e);
+    if (e->dirty)
+        write_row(e);
 }
 
 void dispatch_free(struct dispatch *d)
@@ -428,6 +430,6 @@ void dispatch_free(struct dispatch *d)
         return;
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         LIST_EACH(e, &d->entries[i])
-            forget(e);
+    forget(e);
     free(d);
 }

@@ -19,8 +19,8 @@ void dispatch_host_open(struct dispatch *d, const char *host)
     struct entry *e;
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         LIST_EACH(e, &d->entries[i])
-            if (str_eq(e->row.host, host))
-                (void)dispatch_event(e, &h);
+    if (str_eq(e->row.host, host))
+        (void)dispatch_event(e, &h);
 }
 
 /* ---- whose it is ----------------------------------------------------------------------------- */
@@ -212,8 +212,10 @@ static void on_blob_looked_up(void *arg, int r)
     if (e || r == 0)
         r = judge_blob(l, e ? &e->row : &l->row, text, sizeof text);
     else
-        (void)snprintf(text, sizeof text, r == ERR_NOT_FOUND ? "there is no capture %s" :
-                       "capture %s cannot be looked up now", l->id);
+        (void)snprintf(text, sizeof text,
+                       r == ERR_NOT_FOUND ? "there is no capture %s"
+                                          : "capture %s cannot be looked up now",
+                       l->id);
     /* It changes when the result is here. */
     if (r == 0 && !e && !d->closing)
         e = dispatch_adopt(d, &l->row);
@@ -244,9 +246,7 @@ void dispatch_blob_lost(struct dispatch *d, const char *capture, int error, cons
     struct entry *e = dispatch_find(d, capture);
     if (!e)
         return;
-    const struct capture_happening h = {.event = CAPTURE_ON_LOST,
-                                        .now_ms = loop_wall_ms(),
-                                        .code = err_name(error),
-                                        .text = text};
+    const struct capture_happening h = {
+        .event = CAPTURE_ON_LOST, .now_ms = loop_wall_ms(), .code = err_name(error), .text = text};
     (void)dispatch_event(e, &h);
 }

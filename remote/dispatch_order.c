@@ -11,6 +11,7 @@
 #include "lib/base/str.h"
 #include "remote/dispatch_private.h"
 #include "remote/fleet.h"
+#include "remote/foreign.h"
 #include "remote/store/store.h"
 
 enum { WAIT_DEFAULT_MS = 60 * 1000 };
@@ -64,7 +65,8 @@ static void check_order(struct order *o, const struct capture_order *order)
     if (!order->id || !uuid_valid_v7(order->id))
         refuse(o, ERR_INVALID, "the order's id must be a UUID of version 7");
     if (!cpu && !heap)
-        refuse(o, ERR_UNSUPPORTED, "kind \"%.40s\" is not supported: a capture is of kind cpu or heap",
+        refuse(o, ERR_UNSUPPORTED,
+               "kind \"%.40s\" is not supported: a capture is of kind cpu or heap",
                order->kind ? order->kind : "");
     if ((order->interval_us && !cpu) || (order->interval_bytes && !heap))
         refuse(o, ERR_INVALID, "interval_us is for cpu, interval_bytes for heap");
@@ -76,8 +78,8 @@ static void check_order(struct order *o, const struct capture_order *order)
                LIMIT_COMMAND_WAIT_MS / 3600000);
     if (order->target_count == 0 || order->target_count > LIMIT_CAPTURE_TARGETS)
         refuse(o, ERR_INVALID, "an order has 1 to %u targets", LIMIT_CAPTURE_TARGETS);
-    if (too_long(order->requester, LIMIT_NAME) || too_long(order->role, CAPTURE_ROLE - 1))
-        refuse(o, ERR_INVALID, "the requester's name is too long");
+    if (!order->requester || too_long(order->role, CAPTURE_ROLE - 1))
+        refuse(o, ERR_INVALID, "it is not said who asks");
     for (size_t i = 0; o->r == 0 && i < order->target_count; i++)
         if (too_long(order->targets[i].host, UUID_TEXT - 1) ||
             too_long(order->targets[i].app, LIMIT_NAME))
@@ -96,7 +98,8 @@ static void fill_row(struct capture_row *row, const struct capture_order *order,
     (void)snprintf(row->host, sizeof row->host, "%s", target->host);
     (void)snprintf(row->kind, sizeof row->kind, "%s", order->kind);
     (void)snprintf(row->app, sizeof row->app, "%s", target->app);
-    (void)snprintf(row->requester, sizeof row->requester, "%s", order->requester);
+    /* The name of a token may be longer than what is kept. */
+    foreign_copy(row->requester, sizeof row->requester, order->requester);
     (void)snprintf(row->role, sizeof row->role, "%s", order->role);
     (void)snprintf(row->state, sizeof row->state, "%s", capture_state_name(CAPTURE_QUEUED));
     row->instance = target->instance;
@@ -210,8 +213,8 @@ static void check_target(struct order *o, struct capture_row *row, size_t i)
 {
     char why[DISPATCH_TEXT - 64] = "";
     const struct fleet *fleet = o->dispatch->fleet;
-    int r = fleet_check_target(fleet, row->host, row->app, row->instance, row->kind, why,
-                               sizeof why);
+    int r =
+        fleet_check_target(fleet, row->host, row->app, row->instance, row->kind, why, sizeof why);
     if (r < 0 && o->rows.count == 1)
         refuse(o, r, "%s", why);
     else if (r < 0)
@@ -334,8 +337,8 @@ void dispatch_stop(struct dispatch *d, const char *id, bool cancel, dispatch_cb 
     n->rows.rows = xcalloc(LIMIT_CAPTURE_TARGETS, sizeof *n->rows.rows);
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         LIST_EACH(e, &d->entries[i])
-            if (is_meant(e, id) && n->waiting < LIMIT_CAPTURE_TARGETS)
-                end_capture(n, e, cancel);
+    if (is_meant(e, id) && n->waiting < LIMIT_CAPTURE_TARGETS)
+        end_capture(n, e, cancel);
     if (n->waiting == 0)
         store_read(d->store, find_any, on_any_found, n);
 }

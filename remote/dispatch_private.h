@@ -1,7 +1,7 @@
 /* dispatch_private.h -- what the files dispatch*.c share; nobody else includes it.
  *
- * dispatch.c keeps the captures that are not settled, writes their rows, and looks at the clock; dispatch_order.c starts and stops;
- * dispatch_host.c is what hosts tell; dispatch_view.c shows. */
+ * dispatch.c keeps the captures that are not settled, writes their rows, and looks at the clock;
+ * dispatch_order.c starts and stops; dispatch_host.c is what hosts tell; dispatch_view.c shows. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,7 +20,7 @@ struct dispatch {
     struct store *store;
     struct fleet *fleet;
     struct live *live;
-    uv_timer_t *watch;  /* freed in its close callback */
+    uv_timer_t *watch; /* freed in its close callback */
     int64_t grace_until_ms;
     int64_t retry_ms; /* rows that could not be written are tried again then; 0: now */
     int64_t retry_wait_ms;
@@ -36,13 +36,15 @@ struct entry {
     struct list link;
     struct dispatch *dispatch;
     struct capture_row row;
-    bool dirty;        /* the row on disk is older, and no write is under way with this one */
-    unsigned writes;   /* under way: one at a time, the latest wins (but for the last one, at the end of the console) */
+    bool dirty; /* the row on disk is older, and no write is under way with this one */
+    /* Under way: one at a time, the latest wins (but for the last, at the end of the console). */
+    unsigned writes;
     unsigned give;     /* CAPTURE_GIVE_… to be sent when the row is on disk */
     struct list waits; /* of struct wait: want to know when the row is on disk */
 };
 
-/* Somebody who waits for a row's next change to be committed.  Owned by him; unlinked before he is told. */
+/* Somebody who waits for a row's next change to be committed.  Owned by him; unlinked before he
+ * is told. */
 struct wait {
     struct list link;
     void (*committed)(struct wait *w, int r, const struct capture_row *row);
@@ -54,8 +56,8 @@ struct entry *dispatch_find(struct dispatch *d, const char *id);
 /* Takes the row (its storage moves; `row` is empty then). */
 struct entry *dispatch_adopt(struct dispatch *d, struct capture_row *row);
 
-/* The event's doing on the row: written, published, sent.  Returns capture_happen()'s bits.  The entry may be gone afterwards only in
- * later callbacks. */
+/* The event's doing on the row: written, published, sent.  Returns capture_happen()'s bits.  The
+ * entry may be gone afterwards only in later callbacks. */
 unsigned dispatch_event(struct entry *e, const struct capture_happening *h);
 
 /* Sends what the bits say; false when the host is not connected. */

@@ -71,8 +71,8 @@ static struct host *find(const struct fleet *f, const char *id)
 {
     struct host *h;
     LIST_EACH(h, (struct list *)&f->buckets[id_bucket(id, BUCKETS)])
-        if (str_eq(h->row.id, id))
-            return h;
+    if (str_eq(h->row.id, id))
+        return h;
     return NULL;
 }
 
@@ -146,7 +146,7 @@ json_t *fleet_hosts(const struct fleet *f)
     struct host *h;
     for (size_t i = 0; i < BUCKETS; i++)
         LIST_EACH(h, (struct list *)&f->buckets[i])
-            (void)json_array_append_new(out, host_view(h));
+    (void)json_array_append_new(out, host_view(h));
     return out;
 }
 
@@ -162,8 +162,8 @@ json_t *fleet_processes(const struct fleet *f, const char *host)
     struct host *h;
     for (size_t i = 0; i < BUCKETS; i++)
         LIST_EACH(h, (struct list *)&f->buckets[i])
-            if (!host || str_eq(h->row.id, host))
-                add_processes(h, out);
+    if (!host || str_eq(h->row.id, host))
+        add_processes(h, out);
     return out;
 }
 
@@ -304,9 +304,7 @@ static bool names(const json_t *list, const char *word)
 {
     size_t i;
     json_t *item;
-    json_array_foreach(list, i, item)
-        if (str_eq(json_string_value(item), word))
-            return true;
+    json_array_foreach(list, i, item) if (str_eq(json_string_value(item), word)) return true;
     return false;
 }
 
@@ -329,8 +327,8 @@ void fleet_set_connected(struct fleet *f, const char *host, bool connected, cons
     publish_host(f, h);
 }
 
-int fleet_set_processes(struct fleet *f, const char *host, const json_t *message,
-                        char *reterr_text, size_t size)
+int fleet_set_processes(struct fleet *f, const char *host, const json_t *message, char *reterr_text,
+                        size_t size)
 {
     struct host *h = find(f, host);
     AUTOBUF struct buf text = BUF_INIT(2 * LIMIT_CHANNEL_MESSAGE);

@@ -1,4 +1,5 @@
-/* foreign.h -- single values out of messages that agents sent: do they fit, and are they fit to be shown? */
+/* foreign.h -- single values out of messages that agents sent: do they fit, and are they fit to
+ * be shown? */
 #pragma once
 
 #include <jansson.h>
@@ -12,6 +13,6 @@ const char *foreign_text(const json_t *value, size_t min, size_t max);
 /* An integer from `min` to `max`. */
 bool foreign_int(const json_t *value, int64_t min, int64_t max, int64_t *ret_value);
 
-/* Copies a text of any length into `size` bytes, cut between characters; control characters, which could speak to somebody's
- * terminal, become '?'. */
+/* Copies a text of any length into `size` bytes, cut between characters; control characters,
+ * which could speak to somebody's terminal, become '?'. */
 void foreign_copy(char *out, size_t size, const char *text);

@@ -92,7 +92,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Its lines end in a newline and begin with a time of their own.  Bad requests are noise of strangers, so that debug it is. */
+/* Its lines end in a newline and begin with a time of their own.  Bad requests are noise of
+ * strangers, so that debug it is. */
 static void emit(int level, const char *line)
 {
     log_debug("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
@@ -110,7 +111,8 @@ static struct lws_context *make_context(struct http *h)
         .foreign_loops = loops,
         .timeout_secs = h->settings.silent_s,
         .pt_serv_buf_size = HTTP_SERVICE_BUFFER,
-        /* Of the agents' port: one for each connection whose head is read; with fewer, some slow ones hold up all others. */
+        /* Of the agents' port: one for each connection whose head is read; with fewer, some slow
+         * ones hold up all others. */
         .max_http_header_data2 = LIMIT_HTTP_HEAD,
         .max_http_header_pool2 = LIMIT_AGENT_HANDSHAKES,
         .retry_and_idle_policy = &no_pings,
@@ -171,7 +173,7 @@ static void on_watch(uv_timer_t *timer)
     const struct http *h = timer->data;
     struct http_conn *c;
     LIST_EACH(c, &h->conns)
-        http_conn_watch(c);
+    http_conn_watch(c);
 }
 
 static int open_listener(struct http *h)

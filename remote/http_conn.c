@@ -1,4 +1,5 @@
-/* One connection: its bytes become requests, one after the other, each replied to before the next is looked at. */
+/* One connection: its bytes become requests, one after the other, each replied to before the
+ * next is looked at. */
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +15,12 @@
 #include "remote/live_ws.h"
 
 enum {
-    /* After a refusal that did not wait for the whole request: how long, and how much more of it we take in, so that the client reads our
-     * reply before its connection breaks. */
+    /* After a refusal that did not wait for the whole request: how long, and how much more of it
+     * we take in, so that the client reads our reply before its connection breaks. */
     DROP_MS = 2000,
     DROP_BYTES = 1 << 20,
-    BLANK_BYTES = 64, /* empty lines before a request; RFC 9112 asks for patience with some clients' */
+    BLANK_BYTES =
+        64, /* empty lines before a request; RFC 9112 asks for patience with some clients' */
 };
 
 static int advance(struct http_conn *c);
@@ -213,8 +215,8 @@ static int begin_drop(struct http_conn *c)
 static int begin_live(struct http_conn *c, struct http_exchange *x)
 {
     const struct http_request *r = &x->request;
-    c->viewer = live_viewer_new(c->http->settings.live, c->wsi, r->cookie, r->authorization,
-                                r->address);
+    c->viewer =
+        live_viewer_new(c->http->settings.live, c->wsi, r->cookie, r->authorization, r->address);
     forget_exchange(c);
     c->phase = CONN_LIVE;
     c->deadline_ms = 0; /* live.c pings */
@@ -268,8 +270,8 @@ void http_conn_watch(struct http_conn *c)
     log_debug("%s: too slow, the connection is closed", http_listener_peer(c->wsi));
     c->deadline_ms = 0;
     c->over = true;
-    /* libwebsockets closes it when it next looks, which the loop now brings about in every state: its own timers run only after events
-     * of its own. */
+    /* libwebsockets closes it when it next looks, which the loop now brings about in every
+     * state: its own timers run only after events of its own. */
     (void)shutdown(lws_get_socket_fd(c->wsi), SHUT_RDWR);
     (void)lws_callback_on_writable(c->wsi);
 }

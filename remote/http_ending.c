@@ -11,8 +11,9 @@ enum {
     TICK_MS = 5,
     LET_FINISH_MS = 2000,
     SAY_BYE_MS = 200, /* what agents and viewers are told goes out, whatever else there is */
-    QUIET_TICKS = 3,     /* closing one handle can make libwebsockets close another */
-    GIVE_UP_TICKS = 400, /* somebody else's handles that close without end are not ours to wait for */
+    QUIET_TICKS = 3,  /* closing one handle can make libwebsockets close another */
+    GIVE_UP_TICKS =
+        400, /* somebody else's handles that close without end are not ours to wait for */
 };
 
 struct handles {

@@ -1,7 +1,8 @@
 /* http_ending.h -- the end of the web server, in steps.
  *
- * libwebsockets on a loop of somebody else must be destroyed twice: the first call begins to close its handles, the second frees, and may
- * only come when they are closed.  Nothing tells when that is, so its handles are noted when the context is made. */
+ * libwebsockets on a loop of somebody else must be destroyed twice: the first call begins to
+ * close its handles, the second frees, and may only come when they are closed.  Nothing tells
+ * when that is, so its handles are noted when the context is made. */
 #pragma once
 
 struct http;
@@ -11,7 +12,8 @@ struct http_ending;
 struct http_ending *http_ending_new(struct http *h);
 void http_ending_note_handles(struct http_ending *e);
 
-/* Waits up to 2 s for replies that are under way, destroys, waits for threads; then http_ended() and `closed` (may be NULL). */
+/* Waits up to 2 s for replies that are under way, destroys, waits for threads; then http_ended()
+ * and `closed` (may be NULL). */
 void http_ending_start(struct http_ending *e, void (*closed)(void *arg), void *arg);
 
 /* Of one that was started: when it is over.  NULL is fine. */

@@ -71,7 +71,8 @@ static bool is_sound_value(const char *text)
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
-/* Ends the line that begins at `*at` with a NUL, and moves on; NULL past the last, which is empty. */
+/* Ends the line that begins at `*at` with a NUL, and moves on; NULL past the last, which is
+ * empty. */
 static char *next_line(char **at)
 {
     char *line = *at;

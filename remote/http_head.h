@@ -1,13 +1,14 @@
 /* http_head.h -- the head of a request: strict HTTP/1.1 (RFC 9112), parsed in place; no I/O.
  *
- * What two parsers could read differently is refused: bare line feeds, folded lines, blanks before a colon, fields twice that may come
- * once, both ways to announce a body. */
+ * What two parsers could read differently is refused: bare line feeds, folded lines, blanks
+ * before a colon, fields twice that may come once, both ways to announce a body. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The fields that count for something: enum, name in lower case, what more than one of them means: refused ('\0'), or joined by this. */
+/* The fields that count for something: enum, name in lower case, what more than one of them
+ * means: refused ('\0'), or joined by this. */
 #define HTTP_FIELDS(X)                                                                             \
     X(HTTP_HOST, "host", '\0')                                                                     \
     X(HTTP_ORIGIN, "origin", '\0')                                                                 \
@@ -32,16 +33,17 @@ enum http_field {
 };
 
 struct http_head {
-    char *method, *path, *query; /* `query`: "" when there is none.  Borrowed from the text */
-    bool minor_0;                /* HTTP/1.0 */
+    char *method, *path, *query;    /* `query`: "" when there is none.  Borrowed from the text */
+    bool minor_0;                   /* HTTP/1.0 */
     char *fields[HTTP_FIELD_COUNT]; /* owned; NULL: absent */
 };
 
-/* How many bytes the head has, with the empty line at its end; 0: it is not whole yet.  `from`: how many were looked at before. */
+/* How many bytes the head has, with the empty line at its end; 0: it is not whole yet.  `from`:
+ * how many were looked at before. */
 size_t http_head_length(const char *data, size_t len, size_t from);
 
-/* `text`: the head, NUL-terminated; it is changed.  0; else the status to refuse with (400, 431, 505) and a sentence (a literal).  Cleared by
- * the caller in both cases. */
+/* `text`: the head, NUL-terminated; it is changed.  0; else the status to refuse with (400, 431,
+ * 505) and a sentence (a literal).  Cleared by the caller in both cases. */
 int http_head_parse(char *text, size_t len, struct http_head *ret_head, const char **reterr_text);
 void http_head_clear(struct http_head *h);
 

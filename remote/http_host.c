@@ -103,13 +103,12 @@ static bool is_named(const struct http_host *host, const char *name)
     return same_host(host, &h);
 }
 
-/* Listening at all addresses: any address may be ours. No page of somebody else can have an address as its name (what DNS rebinding
- * does needs a name), so that this opens nothing. */
+/* Listening at all addresses: any address may be ours. No page of somebody else can have an
+ * address as its name (what DNS rebinding does needs a name), so that this opens nothing. */
 static bool is_any(const struct http_host *listening)
 {
     static const uint8_t zeros[16];
-    return listening->kind != HTTP_HOST_NAME &&
-           memcmp(listening->bytes, zeros, sizeof zeros) == 0;
+    return listening->kind != HTTP_HOST_NAME && memcmp(listening->bytes, zeros, sizeof zeros) == 0;
 }
 
 static bool is_loopback(const struct http_host *host)

@@ -21,8 +21,9 @@
 
 enum {
     BACKLOG = 512,
-    ACCEPTS_AT_ONCE = 64, /* then others on the loop have their turn; the rest waits in the kernel */
-    PAUSE_MS = 200,       /* without free descriptors */
+    ACCEPTS_AT_ONCE =
+        64,         /* then others on the loop have their turn; the rest waits in the kernel */
+    PAUSE_MS = 200, /* without free descriptors */
     COMPLAIN_MS = 60 * 1000,
     KEY_BYTES = 16,
 };
@@ -281,7 +282,7 @@ static unsigned count_of_one(const struct http_listener *l, const uint8_t *key)
     unsigned count = 0;
     const struct conn *c;
     LIST_EACH(c, &l->fresh)
-        count += memcmp(c->key, key, KEY_BYTES) == 0;
+    count += memcmp(c->key, key, KEY_BYTES) == 0;
     return count;
 }
 
@@ -316,8 +317,9 @@ static void adopt(struct http_listener *l, struct conn *c, int fd)
         .opaque = c,
     };
     struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&info);
-    /* It failed before there was a wsi when it has closed the socket already; one whose TLS failed at once goes later, by its handle, and
-     * says LWS_CALLBACK_WSI_DESTROY as all others (perhaps it has). */
+    /* It failed before there was a wsi when it has closed the socket already; one whose TLS
+     * failed at once goes later, by its handle, and says LWS_CALLBACK_WSI_DESTROY as all others
+     * (perhaps it has). */
     if (!wsi && l->adopting == c && fcntl(fd, F_GETFD) < 0) {
         log_debug("%s: a connection from %s was not taken", l->settings.what, c->address);
         list_remove(&c->link);

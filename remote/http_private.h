@@ -1,12 +1,17 @@
 /* http_private.h -- what the files http_*.c share; nobody else includes it (but tests).
  *
- *     http_listen.c   sockets → wsi         http_head.c     head bytes → struct http_head (pure)
- *     http.c          context, callbacks    http_request.c  head → struct http_exchange, checks
- *     http_conn.c     bytes of a connection → requests, one after the other; time limits
- *     http_reply.c    replies → bytes       http_pump.c     sources → bytes      http_ending.c   the end
+ *     http.c          the context, its callbacks, opening and closing
+ *     http_listen.c   sockets → connections, counted
+ *     http_conn.c     a connection's bytes → requests, one after the other; time limits
+ *     http_head.c     bytes → struct http_head (pure)
+ *     http_request.c  head → struct http_exchange, checked; http_host.c: Host and Origin (pure)
+ *     http_reply.c    replies → bytes
+ *     http_pump.c     sources → bytes
+ *     http_ending.c   the end
  *
- * libwebsockets does TLS and the loop; HTTP is ours.  Its own (4.1.6) loses what a client sends before it has the reply to its last request,
- * answers bad requests with pages of its own, and does not write while it is told not to read. */
+ * libwebsockets does TLS and the loop; HTTP is ours.  Its own (4.1.6) loses what a client sends
+ * before it has the reply to its last request, answers bad requests with pages of its own, and
+ * does not write while it is told not to read. */
 #pragma once
 
 #include <stdbool.h>
@@ -34,10 +39,10 @@ struct http {
     struct lws_context *context;
     struct lws_vhost *vhost;
     struct http_listener *listener;
-    struct list conns;   /* of struct http_conn */
-    unsigned exchanges;  /* with a connection */
-    unsigned pumps;      /* sources that are not closed yet; they end before we do */
-    uv_timer_t watch;    /* time limits of connections */
+    struct list conns;  /* of struct http_conn */
+    unsigned exchanges; /* with a connection */
+    unsigned pumps;     /* sources that are not closed yet; they end before we do */
+    uv_timer_t watch;   /* time limits of connections */
     bool closing;
     struct http_ending *ending;
 };
@@ -47,7 +52,7 @@ enum http_phase {
     CONN_HEAD,  /* the head of a request, or its first byte */
     CONN_BODY,  /* the rest of its body */
     CONN_REPLY, /* our handler, then the client to take the reply; nothing is read */
-    CONN_DROP,  /* the client to see a reply that did not wait for its whole request; what comes is thrown away */
+    CONN_DROP,  /* the client to see a refusal; what it still sends is thrown away */
     CONN_LIVE,  /* a WebSocket */
 };
 
@@ -56,8 +61,8 @@ struct http_conn {
     struct lws *wsi;
     struct list link; /* in http->conns */
     enum http_phase phase;
-    struct buf in;    /* received, not used yet */
-    size_t scanned;   /* of `in`, for the end of the head */
+    struct buf in;  /* received, not used yet */
+    size_t scanned; /* of `in`, for the end of the head */
     size_t dropped;
     uint64_t deadline_ms; /* by uv_now(); 0: none */
     bool begun;           /* the head's first byte has come: its time runs */
@@ -66,8 +71,8 @@ struct http_conn {
     struct live_viewer *viewer;
 };
 
-/* One request and its reply.  It belongs to the connection until the request is whole, then to the handler until that has replied, then
- * to the connection again until all is sent. */
+/* One request and its reply.  It belongs to the connection until the request is whole, then to
+ * the handler until that has replied, then to the connection again until all is sent. */
 struct http_exchange {
     struct http_request request;
     struct http_conn *conn; /* NULL: it is gone */
@@ -75,12 +80,12 @@ struct http_exchange {
     size_t text_len;
     struct http_head head;
 
-    bool head_only;        /* HEAD */
-    bool last;             /* the connection closes after the reply */
-    bool refused;          /* the reply is ours */
-    bool upgrade;          /* the reply is 101, and a viewer comes after it */
-    uint64_t body_bytes;   /* announced */
-    bool handed, replied;  /* the handler has it; it has replied */
+    bool head_only;       /* HEAD */
+    bool last;            /* the connection closes after the reply */
+    bool refused;         /* the reply is ours */
+    bool upgrade;         /* the reply is 101, and a viewer comes after it */
+    uint64_t body_bytes;  /* announced */
+    bool handed, replied; /* the handler has it; it has replied */
 
     struct buf headers; /* of http_header() */
     char *out;          /* room for libwebsockets, head, body */
@@ -100,7 +105,8 @@ struct http_host {
     unsigned port;     /* 0: not said */
 };
 
-/* 0 or ERR_SYNTAX: anything but one name or address with or without a port, also a name that browsers read as a number. */
+/* 0 or ERR_SYNTAX: anything but one name or address with or without a port, also a name that
+ * browsers read as a number. */
 int http_host_parse(const char *text, struct http_host *ret_host);
 
 /* Content-Length: digits only.  0, ERR_SYNTAX, or ERR_TOO_BIG past 2^53. */
@@ -108,7 +114,8 @@ int http_length_parse(const char *text, uint64_t *ret_length);
 
 /* ---- http_request.c -------------------------------------------------------------------------- */
 
-/* Of a head that is whole (`len` bytes, copied), or NULL: one that is too long.  Checked: when it is refused, the reply is made already. */
+/* Of a head that is whole (`len` bytes, copied), or NULL: one that is too long.  Checked: when
+ * it is refused, the reply is made already. */
 struct http_exchange *http_request_new(struct http_conn *c, const char *head, size_t len);
 
 /* Gives a whole request to the handler. */
@@ -128,13 +135,15 @@ void http_exchange_detach(struct http_exchange *x);
 int http_reply_head(struct buf *out, int status, const char *type, uint64_t length,
                     const struct buf *headers, bool last);
 
-/* A reply of our own, for a request that must not be repeated as it is: the connection closes after it. */
+/* A reply of our own, for a request that must not be repeated as it is: the connection closes
+ * after it. */
 void http_refuse(struct http_exchange *x, int status, const char *text);
 
 /* 101, with the answer to the key. */
 void http_reply_upgrade(struct http_exchange *x);
 
-/* The connection takes bytes again.  0, 1 when all is sent (and handed to the kernel), or an error: close. */
+/* The connection takes bytes again.  0, 1 when all is sent (and handed to the kernel), or an
+ * error: close. */
 int http_exchange_write(struct http_exchange *x);
 
 /* ---- http_conn.c ----------------------------------------------------------------------------- */
@@ -153,7 +162,8 @@ struct http_pump *http_pump_new(struct http_exchange *x, struct http_source *sou
                                 uint64_t length);
 /* Begins to read ahead. */
 void http_pump_start(struct http_pump *p);
-/* The bytes to send now: their number, 0 when there are none yet, or an error.  `*ret_end`: nothing will follow after them. */
+/* The bytes to send now: their number, 0 when there are none yet, or an error.  `*ret_end`:
+ * nothing will follow after them. */
 int http_pump_peek(struct http_pump *p, const char **ret_data, bool *ret_end);
 void http_pump_taken(struct http_pump *p, size_t len);
 /* The exchange does not need it any more; it frees itself when its thread is done. */

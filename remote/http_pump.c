@@ -1,4 +1,5 @@
-/* A source's bytes on their way to a client: one piece is being sent while a thread fills the next, never more. */
+/* A source's bytes on their way to a client: one piece is being sent while a thread fills the
+ * next, never more. */
 #include <assert.h>
 #include <libwebsockets.h>
 #include <stdlib.h>

@@ -144,7 +144,8 @@ static bool has_body(const struct http_exchange *x, int status)
     return !x->head_only && status != 204 && status != 304;
 }
 
-/* `x->out` becomes room for libwebsockets, the head, and `len` bytes; what follows is made by the pump. */
+/* `x->out` becomes room for libwebsockets, the head, and `len` bytes; what follows is made by
+ * the pump. */
 static void put_out(struct http_exchange *x, const struct buf *head, const void *data, size_t len)
 {
     x->out = xcalloc(1, LWS_PRE + head->len + len);
@@ -230,9 +231,9 @@ static int status_of(int error)
     static const struct {
         int error, status;
     } rows[] = {
-        {ERR_LOGIN, 401},       {ERR_DENIED, 403},   {ERR_NOT_FOUND, 404}, {ERR_EXISTS, 409},
-        {ERR_NOT_RUNNING, 409}, {ERR_REVOKED, 409},  {ERR_TOO_BIG, 413},   {ERR_INVALID, 400},
-        {ERR_SYNTAX, 400},      {ERR_TOO_MANY, 429}, {ERR_BUSY, 503},      {-ENOSPC, 507},
+        {ERR_LOGIN, 401},       {ERR_DENIED, 403},   {ERR_NOT_FOUND, 404},   {ERR_EXISTS, 409},
+        {ERR_NOT_RUNNING, 409}, {ERR_REVOKED, 409},  {ERR_TOO_BIG, 413},     {ERR_INVALID, 400},
+        {ERR_SYNTAX, 400},      {ERR_TOO_MANY, 429}, {ERR_BUSY, 503},        {-ENOSPC, 507},
         {ERR_UNREACHABLE, 503}, {ERR_STOPPING, 503}, {ERR_UNSUPPORTED, 422},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)

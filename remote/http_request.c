@@ -53,7 +53,7 @@ static bool is_last(const struct http_head *head)
     return head->minor_0 && !http_list_has(connection, "keep-alive");
 }
 
-/* ---- checks: 0, or the status to refuse with --------------------------------------------------- */
+/* ---- checks: 0, or the status to refuse with ------------------------------------------------- */
 
 /* Who is meant, and whose page asks. */
 static int check_source(const struct http *h, const struct http_request *r,
@@ -181,8 +181,7 @@ struct http_exchange *http_request_new(struct http_conn *c, const char *head, si
     x->request.exchange = x;
     buf_init(&x->headers, LIMIT_HTTP_HEAD);
     buf_init(&x->request.body, LIMIT_HTTP_BODY);
-    (void)snprintf(x->request.address, sizeof x->request.address, "%s",
-                   http_listener_peer(c->wsi));
+    (void)snprintf(x->request.address, sizeof x->request.address, "%s", http_listener_peer(c->wsi));
     int status = parse(x, head, len, &text);
     if (status == 0) {
         fill(x);

@@ -24,7 +24,8 @@ enum {
     CHECK_TICKS = 2, /* the session is looked at again */
 };
 
-/* Close codes of RFC 6455.  From 4000 on they are ours: the page knows that logging in again helps. */
+/* Close codes of RFC 6455.  From 4000 on they are ours: the page knows that logging in again
+ * helps. */
 enum {
     CLOSE_NORMAL = 1000,
     CLOSE_GOING_AWAY = 1001,
@@ -54,11 +55,11 @@ struct live_viewer {
     struct list link;
     struct lws *wsi; /* NULL: gone, and an answer of auth is awaited */
     char *cookie, *authorization, address[64];
-    bool checking;   /* auth_check() has not answered */
-    bool welcome;    /* it did, and this is somebody */
-    bool resync;     /* everything was dropped: to be told first */
-    bool ping;       /* to be sent */
-    bool pong;       /* likewise, with what came in the ping */
+    bool checking; /* auth_check() has not answered */
+    bool welcome;  /* it did, and this is somebody */
+    bool resync;   /* everything was dropped: to be told first */
+    bool ping;     /* to be sent */
+    bool pong;     /* likewise, with what came in the ping */
     uint8_t pong_bytes[LIVE_CONTROL_MAX];
     size_t pong_len;
     int close_code; /* 0: stays */
@@ -339,7 +340,7 @@ static void on_tick(uv_timer_t *timer)
     struct live *l = timer->data;
     struct live_viewer *v;
     LIST_EACH(v, &l->viewers)
-        tick_one(v);
+    tick_one(v);
 }
 
 struct live *live_new(uv_loop_t *loop, struct auth *auth)
@@ -353,6 +354,11 @@ struct live *live_new(uv_loop_t *loop, struct auth *auth)
     return l;
 }
 
+void live_tick_every(struct live *l, unsigned ms)
+{
+    (void)uv_timer_start(&l->ticks, on_tick, ms, ms);
+}
+
 void live_publish(struct live *l, const json_t *event)
 {
     struct live_viewer *v;
@@ -363,8 +369,8 @@ void live_publish(struct live *l, const json_t *event)
         return;
     struct frame *f = frame_new(LIVE_TEXT, bytes, strlen(bytes));
     LIST_EACH(v, &l->viewers)
-        if (v->welcome && v->close_code == 0)
-            put(v, f);
+    if (v->welcome && v->close_code == 0)
+        put(v, f);
     frame_unref(f);
 }
 
@@ -380,7 +386,7 @@ void live_close(struct live *l)
         return;
     l->closing = true;
     LIST_EACH(v, &l->viewers)
-        dismiss(v, CLOSE_GOING_AWAY);
+    dismiss(v, CLOSE_GOING_AWAY);
     uv_close((uv_handle_t *)&l->ticks, on_closed);
 }
 

@@ -1,11 +1,14 @@
 /* live.h -- `/api/v1/live`: what happens, told to whoever looks, over WebSocket.
  *
  * One JSON object per text message.  First {"type":"welcome"}; then, as they happen,
- *     {"type":"host", "host": HOST}   {"type":"processes", "host": ID, "at_ms": N, "processes": [PROCESS]}
+ *     {"type":"host", "host": HOST}
+ *     {"type":"processes", "host": ID, "at_ms": N, "processes": [PROCESS]}
  *     {"type":"capture", "capture": CAPTURE}   {"type":"profile", "profile": PROFILE}
- * and {"type":"resync"} when so much waited for this viewer (LIMIT_LIVE_QUEUE) that it was dropped: fetch everything anew.
- * A viewer that sends anything but pings, pongs and closes is closed; a ping every 20 s; one that is nobody, or whose session has ended,
- * is closed with code 4401 (within a minute).  What happens before `welcome` is not told: fetch everything when it has come. */
+ * and {"type":"resync"} when so much waited for this viewer (LIMIT_LIVE_QUEUE) that it was
+ * dropped: fetch everything anew. A viewer that sends anything but pings, pongs and closes is
+ * closed; a ping every 20 s; one that is nobody, or whose session has ended, is closed with code
+ * 4401 (within a minute).  What happens before `welcome` is not told: fetch everything when it
+ * has come. */
 #pragma once
 
 #include <jansson.h>
@@ -23,6 +26,7 @@ void live_publish(struct live *l, const json_t *event);
 /* Is anybody looking? */
 bool live_watched(const struct live *l);
 
-/* Says good-bye to all viewers; freed with live_free() after the context of libwebsockets is gone. */
+/* Says good-bye to all viewers; freed with live_free() after the context of libwebsockets is
+ * gone. */
 void live_close(struct live *l);
 void live_free(struct live *l);

@@ -1,4 +1,5 @@
-/* live_frame.h -- WebSocket frames (RFC 6455): what a viewer may send, and the heads of ours; no I/O.
+/* live_frame.h -- WebSocket frames (RFC 6455): what a viewer may send, and the heads of ours; no
+ * I/O.
  *
  * A viewer only listens: it may ping, pong and close, and nothing else. */
 #pragma once
@@ -16,9 +17,9 @@ struct live_frame_in {
     size_t len;
 };
 
-/* Takes up to `len` bytes of `data`; how many is in `*ret_used`.  0: a frame is not whole yet.  Else its operation; the payload, unmasked,
- * is `*ret_payload` (of `*ret_len`), borrowed until the next call.  ERR_PROTOCOL: not masked, too long, fragmented, unknown; ERR_DENIED:
- * data. */
+/* Takes up to `len` bytes of `data`; how many is in `*ret_used`.  0: a frame is not whole yet.
+ * Else its operation; the payload, unmasked, is `*ret_payload` (of `*ret_len`), borrowed until
+ * the next call.  ERR_PROTOCOL: not masked, too long, fragmented, unknown; ERR_DENIED: data. */
 int live_frame_take(struct live_frame_in *f, const void *data, size_t len, size_t *ret_used,
                     const uint8_t **ret_payload, size_t *ret_len);
 

@@ -42,7 +42,8 @@ static const struct {
 
 /* ---- in -------------------------------------------------------------------------------------- */
 
-/* Each of these returns the name of the first field that does not fit, or NULL; `*r` is of adding. */
+/* Each of these returns the name of the first field that does not fit, or NULL; `*r` is of
+ * adding. */
 static const char *add_texts(const json_t *process, struct buf *out, int *r)
 {
     char clean[LIMIT_NAME + 1];

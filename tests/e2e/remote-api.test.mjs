@@ -320,7 +320,7 @@ test('the console starts once per folder, and bad options are told', async t => 
     assert.equal(start(['--data', `${c.folder}/other`, '--no-such']).status, 2);
     const taken = start(['--data', `${c.folder}/other`, '--listen', c.webAddress, '--agent-listen', '127.0.0.1:0']);
     assert.equal(taken.status, 1);
-    assert.match(taken.stderr, /address already in use/);
+    assert.match(taken.stderr, /address already in use/i);
     const never = await c.admin(['token', 'create', 'enrol', '--ttl', 'soon'], { expectCode: 2 });
     assert.match(never.stderr, /ttl/);
     assert.ok(readFileSync(c.caFile, 'utf8').includes('BEGIN CERTIFICATE'));

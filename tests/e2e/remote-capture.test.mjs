@@ -133,8 +133,8 @@ test('what cannot be captured is told before, with the host\'s own sentence', as
     const post = (app, kind, role, status) => c.api('POST', 'captures', {
         role, status, body: { id: uuid7(), kind, targets: [{ host: a.id, app, instance: 0 }], duration_ms: 300 },
     });
-    assert.match((await post('closed', 'cpu', 'operator', 400)).body.error.message, /closed|profiling/);
-    assert.match((await post('api', 'heap', 'operator', 400)).body.error.message, /heap/);
+    assert.match((await post('closed', 'cpu', 'operator', 409)).body.error.message, /closed|profiling/);
+    assert.match((await post('api', 'heap', 'operator', 409)).body.error.message, /heap/);
     await post('nobody', 'cpu', 'operator', 404);
     await post('api', 'cpu', 'viewer', 403);
     // The role is held against the host's policy by the supervisor itself.
@@ -154,7 +154,7 @@ test('a command for a host that is away expires, or is carried out when it comes
     c.proxy.cut();
     await c.waitConnected(a.id, false);
     const [late] = await c.capture([{ host: a.id, app: 'api' }], { duration_ms: 300, wait_ms: 1000 });
-    assert.match((await c.getCapture(late.id)).waiting, /not connected/);
+    assert.match((await c.getCapture(late.id)).waiting, /to be connected/);
     const [patient] = await c.capture([{ host: a.id, app: 'api' }], { duration_ms: 300, wait_ms: 600000 });
     const [unwanted] = await c.capture([{ host: a.id, app: 'api' }], { duration_ms: 300, wait_ms: 600000 });
     await c.api('POST', `captures/${unwanted.id}/cancel`);

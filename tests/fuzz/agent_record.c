@@ -10,6 +10,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/json.h"
 #include "lib/base/limits.h"
+#include "lib/wire/blob.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,6 +43,33 @@ static void as_file(const char *text, size_t len)
         check_round_trip(&r);
 }
 
+/* What only the agent itself may say, in words of others. */
+static void check_ours(const struct record *r)
+{
+    assert(!r->from_console && !r->delivered && !r->role);
+    assert(!r->sha256 && !r->stored_sha256 && r->stored_bytes == RECORD_UNKNOWN);
+}
+
+/* The same bytes as a request of the console. */
+static void as_console_request(const char *text, size_t len)
+{
+    char why[RECORD_TEXT];
+    AUTOJSON json_t *message = json_object_parse(text, len);
+    AUTORECORD struct record r;
+    record_init(&r);
+    if (!message || record_from_console(message, 1, &r, why) < 0)
+        return;
+    assert(r.from_console && r.role && !r.delivered && !record_packed(&r));
+    check_round_trip(&r);
+    AUTOJSON json_t *told = record_for_console(record_to_json(&r));
+    assert(!json_object_get(told, "delivered"));
+    struct blob_sums sums = {.bytes = len, .stored_bytes = len / 2};
+    memcpy(sums.sha256, text, len < sizeof sums.sha256 ? len : sizeof sums.sha256);
+    record_pack(&r, &sums);
+    assert(record_packed(&r));
+    check_round_trip(&r);
+}
+
 /* The same bytes as what the supervisor says about a capture. */
 static void as_messages(const char *text, size_t len)
 {
@@ -62,6 +90,7 @@ static void as_messages(const char *text, size_t len)
     record_fail(&r, json_get_string(message, "error", NULL),
                 json_get_string(message, "message", NULL), 4);
     check_round_trip(&r);
+    check_ours(&r);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -70,5 +99,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     as_file((const char *)data, size);
     as_messages((const char *)data, size);
+    as_console_request((const char *)data, size);
     return 0;
 }

@@ -156,6 +156,8 @@ export class Console {
         return new Promise((resolve, reject) => {
             const request = https.request(new URL(url, this.web), {
                 method, ca: this.ca, agent, timeout: timeout * slow,
+                // A false Host is for the server to find.
+                ...(headers.host ? { servername: '', checkServerIdentity: () => undefined } : {}),
                 headers: {
                     ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
                     ...headers,
@@ -256,7 +258,7 @@ export class Console {
     waitEnd(id, state, ms = 40000) {
         return until(`capture ${id} has ended${state ? ` as ${state}` : ''}`, async () => {
             const capture = await this.getCapture(id);
-            if (!ended(capture.state) || (state && capture.given_up))
+            if (!ended(capture.state) || (state && (capture.given_up || (capture.state !== state && capture.waiting))))
                 return false;
             if (state)
                 assert.equal(capture.state, state, JSON.stringify(capture));

@@ -21,13 +21,13 @@ export async function connectWebSocket({ host = '127.0.0.1', port, path = '/', p
 function readHead(socket) {
     return new Promise((resolve, reject) => {
         let input = Buffer.alloc(0);
-        const give = result => {
+        const give = make => {
             socket.removeAllListeners();
             socket.on('error', () => {});
-            resolve(result);
+            resolve(make());
         };
         socket.on('error', reject);
-        socket.on('close', () => give({ status: 0, head: input.toString('latin1') }));
+        socket.on('close', () => give(() => ({ status: 0, head: input.toString('latin1') })));
         socket.on('data', data => {
             input = Buffer.concat([input, data]);
             const end = input.indexOf('\r\n\r\n');
@@ -36,9 +36,9 @@ function readHead(socket) {
             const head = input.subarray(0, end).toString('latin1');
             const status = Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1] ?? 0);
             if (status === 101) {
-                give(new Peer(socket, head, input.subarray(end + 4)));
+                give(() => new Peer(socket, head, input.subarray(end + 4)));
             } else {
-                give({ status, head });
+                give(() => ({ status, head }));
                 socket.destroy();
             }
         });

@@ -415,20 +415,75 @@ static void fails_when_there_is_no_result(void **state)
     assert_string_equal(error_name_in(record_in(wait_for(NULL, "r2"))), "ENOENT");
 }
 
-static void says_when_a_result_is_gone(void **state)
+/* Waits until the result of capture `n` is packed and nothing else is left of it. */
+static void wait_until_packed(int n)
 {
-    AUTOFREE char *path = xasprintf("%s/spool/%s.cpuprofile", home, id_of(1));
+    uv_timer_t deadline;
+    late = false;
+    (void)uv_timer_init(&loop, &deadline);
+    (void)uv_timer_start(&deadline, on_late, WAIT_MS, 0);
+    while (!late && (!there(n, ".cpuprofile.zst") || agent.captures.packing.busy))
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&deadline, NULL);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    assert_false(late);
+    assert_false(there(n, ".cpuprofile"));
+}
+
+static void expands_a_packed_result_for_whoever_asks(void **state)
+{
+    char text[16] = "";
     write_result(start_and_take("r1", 1), "samples");
     end_with(1, "done");
     (void)wait_for(NULL, "r1");
+    wait_until_packed(1);
     request("g1", "capture.get", 1);
-    assert_true(wait_for(NULL, "g1")->fd >= 0);
+    start("r2", 1);
+    for (int i = 0; i < 2; i++) {
+        struct got *answer = wait_for(NULL, i ? "r2" : "g1");
+        assert_string_equal(json_get_string(record_in(answer), "state", ""), "done");
+        assert_non_null(json_object_get(record_in(answer), "stored_sha256"));
+        assert_true(answer->fd >= 0);
+        assert_int_equal(fcntl(answer->fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+        assert_int_equal(read(answer->fd, text, sizeof text), 7);
+        assert_string_equal(text, "samples");
+    }
+}
+
+static void says_when_a_result_is_gone(void **state)
+{
+    AUTOFREE char *path = xasprintf("%s/spool/%s.cpuprofile.zst", home, id_of(1));
+    write_result(start_and_take("r1", 1), "samples");
+    end_with(1, "done");
+    (void)wait_for(NULL, "r1");
+    wait_until_packed(1);
     assert_int_equal(unlink(path), 0);
+    for (int i = 0; i < 2; i++) {
+        request(i ? "g2" : "g1", "capture.get", 1);
+        struct got *answer = wait_for(NULL, i ? "g2" : "g1");
+        assert_int_equal(answer->fd, -1);
+        const json_t *warnings = json_object_get(record_in(answer), "warnings");
+        assert_string_equal(json_string_value(json_array_get(warnings, 0)), "result_missing");
+    }
+}
+
+static void says_when_a_result_is_damaged(void **state)
+{
+    AUTOFREE char *path = xasprintf("%s/spool/%s.cpuprofile.zst", home, id_of(1));
+    write_result(start_and_take("r1", 1), "samples");
+    end_with(1, "done");
+    (void)wait_for(NULL, "r1");
+    wait_until_packed(1);
+    assert_int_equal(truncate(path, 3), 0);
+    request("g1", "capture.get", 1);
+    assert_string_equal(refusal("g1"), "MISMATCH");
+    while (agent.captures.amends.current)
+        (void)uv_run(&loop, UV_RUN_ONCE);
     request("g2", "capture.get", 1);
     struct got *answer = wait_for(NULL, "g2");
     assert_int_equal(answer->fd, -1);
     const json_t *warnings = json_object_get(record_in(answer), "warnings");
-    assert_string_equal(json_string_value(json_array_get(warnings, 0)), "result_missing");
+    assert_string_equal(json_string_value(json_array_get(warnings, 0)), "result_damaged");
 }
 
 static void finishes_writing_when_it_is_told_to_end(void **state)
@@ -439,7 +494,8 @@ static void finishes_writing_when_it_is_told_to_end(void **state)
     (void)wait_for("probe.ack", id_of(1));
     agent_close(&agent);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
-    assert_true(there(1, ".cpuprofile"));
+    assert_true(there(1, ".cpuprofile") || there(1, ".cpuprofile.zst"));
+    assert_false(there(1, ".cpuprofile.zst.tmp"));
     /* What still runs waits for the next agent. */
     assert_true(there(2, ".part"));
 }
@@ -642,7 +698,9 @@ int main(void)
         TEST(a_failure_after_a_cancel_is_a_cancel),
         TEST(fails_when_the_result_cannot_get_its_name),
         TEST(fails_when_there_is_no_result),
+        TEST(expands_a_packed_result_for_whoever_asks),
         TEST(says_when_a_result_is_gone),
+        TEST(says_when_a_result_is_damaged),
         TEST(finishes_writing_when_it_is_told_to_end),
         TEST(goes_on_while_a_journal_is_being_written),
         TEST(ends_while_a_journal_is_being_written),

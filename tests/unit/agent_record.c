@@ -13,6 +13,7 @@
 #include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/limits.h"
+#include "lib/wire/blob.h"
 
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"
 #define OTHER "0189ffff-ac96-774b-bcce-b302099a8057"
@@ -271,6 +272,109 @@ static void cuts_long_messages_between_characters(void **state)
     assert_string_equal(again.error_message, r.error_message);
 }
 
+/* ---- captures of the console, and packed results --------------------------------------------- */
+
+static int from_console(const char *json, struct record *r, char *text)
+{
+    AUTOJSON json_t *message = json_object_parse(json, strlen(json));
+    assert_non_null(message);
+    return record_from_console(message, NOW, r, text);
+}
+
+#define FROM_CONSOLE(more)                                                                         \
+    "{\"type\":\"capture.start\",\"id\":\"" ID "\",\"kind\":\"heap\",\"app\":\"web\","             \
+    "\"not_after_ms\":1700000005000" more "}"
+
+static void knows_what_the_console_has_asked_for(void **state)
+{
+    char why[RECORD_TEXT];
+    AUTORECORD struct record r, again, local;
+    record_init(&r);
+    assert_int_equal(from_console(FROM_CONSOLE(",\"role\":\"operator\""), &r, why), 0);
+    assert_true(r.from_console);
+    assert_string_equal(r.role, "operator");
+    AUTOJSON json_t *asked = record_to_request(&r);
+    assert_string_equal(json_get_string(asked, "role", ""), "operator");
+    assert_null(json_object_get(asked, "origin"));
+    r.delivered = true;
+    AUTOFREE char *text = to_text(&r);
+    assert_int_equal(parse(text, &again, why), 0);
+    assert_true(again.from_console && again.delivered);
+    assert_string_equal(again.role, "operator");
+    AUTOJSON json_t *told = record_for_console(record_to_json(&again));
+    assert_null(json_object_get(told, "delivered"));
+    assert_string_equal(json_get_string(told, "origin", ""), "console");
+    /* Nobody else can say so. */
+    record_init(&local);
+    assert_int_equal(from_request(FROM_CONSOLE(",\"role\":\"admin\",\"origin\":\"console\","
+                                               "\"delivered\":true,\"stored_bytes\":1"),
+                                  &local, why),
+                     0);
+    assert_false(local.from_console || local.delivered);
+    assert_null(local.role);
+    assert_int_equal(local.stored_bytes, RECORD_UNKNOWN);
+    AUTOFREE char *local_text = to_text(&local);
+    assert_null(strstr(local_text, "origin"));
+    assert_null(strstr(local_text, "role"));
+    assert_null(strstr(local_text, "delivered"));
+}
+
+static void wants_a_role_from_the_console(void **state)
+{
+    char why[RECORD_TEXT];
+    AUTORECORD struct record r;
+    record_init(&r);
+    assert_int_equal(from_console(FROM_CONSOLE(""), &r, why), ERR_INVALID);
+    assert_non_null(strstr(why, "\"role\""));
+    assert_int_equal(from_console(FROM_CONSOLE(",\"role\":\"a much too long role\""), &r, why),
+                     ERR_INVALID);
+    assert_int_equal(
+        from_console(FROM_CONSOLE(",\"role\":\"viewer\",\"interval_us\":1000"), &r, why),
+        ERR_INVALID);
+    assert_non_null(strstr(why, "interval_us"));
+}
+
+static void keeps_the_sums_of_a_packed_result(void **state)
+{
+    char why[RECORD_TEXT];
+    AUTORECORD struct record r, again;
+    struct blob_sums sums = {.bytes = 70, .stored_bytes = 0};
+    memset(sums.sha256, 0xab, sizeof sums.sha256);
+    make(&r);
+    record_end(&r, RECORD_DONE, NOW);
+    assert_false(record_packed(&r));
+    record_pack(&r, &sums);
+    assert_true(record_packed(&r));
+    AUTOFREE char *text = to_text(&r);
+    assert_int_equal(parse(text, &again, why), 0);
+    assert_true(record_packed(&again));
+    assert_int_equal(again.bytes, 70);
+    assert_int_equal(again.stored_bytes, 0);
+    assert_int_equal(strspn(again.sha256, "ab"), 64);
+    assert_int_equal(strspn(again.stored_sha256, "0"), 64);
+    record_unpack(&again);
+    assert_false(record_packed(&again));
+    AUTOFREE char *text_again = to_text(&again);
+    assert_null(strstr(text_again, "stored"));
+    assert_null(strstr(text_again, "sha256"));
+    assert_true(record_has_result(&r));
+    record_warn(&r, RECORD_RESULT_DAMAGED);
+    assert_false(record_has_result(&r));
+}
+
+static void names_the_new_field_that_does_not_fit(void **state)
+{
+    refuse_with("origin", "\"moon\"", "origin");
+    refuse_with("origin", "1", "origin");
+    refuse_with("delivered", "\"yes\"", "delivered");
+    refuse_with("role", "\"a role of 17 bytes\"", "role");
+    refuse_with("stored_bytes", "-1", "stored_bytes");
+    refuse_with("sha256", "\"abc\"", "sha256");
+    refuse_with("sha256", "\"" ID ID "\"", "sha256");
+#define UPPER "ABCDEF0123456789"
+    refuse_with("stored_sha256", "\"" UPPER UPPER UPPER UPPER "\"", "stored_sha256");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +390,10 @@ int main(void)
         cmocka_unit_test(leaves_out_fields_of_an_answer_that_do_not_fit),
         cmocka_unit_test(keeps_a_failures_words_but_no_uuid),
         cmocka_unit_test(cuts_long_messages_between_characters),
+        cmocka_unit_test(knows_what_the_console_has_asked_for),
+        cmocka_unit_test(wants_a_role_from_the_console),
+        cmocka_unit_test(keeps_the_sums_of_a_packed_result),
+        cmocka_unit_test(names_the_new_field_that_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

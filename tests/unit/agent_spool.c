@@ -13,8 +13,10 @@
 #include <cmocka.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/err.h"
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
+#include "lib/wire/blob.h"
 
 #define NOW INT64_C(1700000000000)
 #define DAY (24 * 3600 * INT64_C(1000))
@@ -145,6 +147,30 @@ static void read_back(int n, struct record *r)
     char why[RECORD_TEXT];
     record_init(r);
     assert_int_equal(spool_read(&spool, id_of(n), r, why), 0);
+}
+
+static const struct blob_sums some_sums = {.bytes = 5, .stored_bytes = 3};
+
+/* The record of capture `n` says that its result is packed; `text` is in that file (NULL: none). */
+static void say_packed(int n, const char *text)
+{
+    AUTORECORD struct record r;
+    read_back(n, &r);
+    record_pack(&r, &some_sums);
+    assert_int_equal(spool_rewrite(&spool, &r), 0);
+    spool_ended(&spool, &r);
+    if (text)
+        put(r.id, ".cpuprofile.zst", text);
+}
+
+static void say_from_console(int n, bool delivered)
+{
+    AUTORECORD struct record r;
+    read_back(n, &r);
+    r.from_console = true;
+    r.delivered = delivered;
+    assert_int_equal(spool_rewrite(&spool, &r), 0);
+    spool_ended(&spool, &r);
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -469,6 +495,157 @@ static void leaves_the_old_record_when_the_new_one_needs_more_room(void **state)
     assert_int_equal(back.state, RECORD_QUEUED);
 }
 
+/* ---- packed results -------------------------------------------------------------------------- */
+
+/* After each step of packing.h in turn. */
+static void mends_what_a_crash_has_left_of_packing(void **state)
+{
+    for (int n = 1; n <= 4; n++)
+        store(n, n, 5);
+    put(id_of(1), ".cpuprofile.zst.tmp", "ha");
+    put(id_of(2), ".cpuprofile.zst", "zst");
+    say_packed(3, "zst");
+    say_packed(4, "zst");
+    AUTOFREE char *name = xasprintf("%s.cpuprofile", id_of(4));
+    AUTOFREE char *path = path_of(name);
+    assert_int_equal(unlink(path), 0);
+    scan_again();
+    assert_false(there(id_of(1), ".cpuprofile.zst.tmp"));
+    for (int n = 1; n <= 2; n++) {
+        assert_true(there(id_of(n), ".cpuprofile"));
+        assert_false(there(id_of(n), ".cpuprofile.zst"));
+        assert_false(spool_find(&spool, id_of(n))->packed);
+        assert_int_equal(spool_find(&spool, id_of(n))->result_bytes, 5);
+    }
+    for (int n = 3; n <= 4; n++) {
+        assert_false(there(id_of(n), ".cpuprofile"));
+        assert_true(there(id_of(n), ".cpuprofile.zst"));
+        assert_true(spool_find(&spool, id_of(n))->packed);
+        assert_int_equal(spool_find(&spool, id_of(n))->result_bytes, 3);
+    }
+    assert_string_equal(spool_next_unpacked(&spool)->id, id_of(1));
+}
+
+static void packs_again_what_is_not_packed_as_its_record_says(void **state)
+{
+    AUTORECORD struct record r, lost;
+    store(1, 1, 5);
+    store(2, 1, 5);
+    store(3, 1, 5);
+    say_packed(1, NULL);
+    say_packed(2, "longer");
+    say_packed(3, NULL);
+    AUTOFREE char *name = xasprintf("%s.cpuprofile", id_of(3));
+    AUTOFREE char *path = path_of(name);
+    assert_int_equal(unlink(path), 0);
+    scan_again();
+    for (int n = 1; n <= 2; n++) {
+        assert_true(there(id_of(n), ".cpuprofile"));
+        assert_false(there(id_of(n), ".cpuprofile.zst"));
+        assert_false(spool_find(&spool, id_of(n))->packed);
+    }
+    read_back(1, &r);
+    assert_false(record_packed(&r));
+    assert_null(r.sha256);
+    assert_int_equal(r.warnings.count, 0);
+    read_back(3, &lost);
+    assert_string_equal(lost.warnings.items[0], RECORD_RESULT_MISSING);
+}
+
+static void opens_a_packed_result_only_when_it_has_its_size(void **state)
+{
+    store(1, 1, 5);
+    say_packed(1, "zst");
+    AUTOCLOSE int fd = spool_open_packed(&spool, id_of(1), RECORD_CPU, 3);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    assert_int_equal(spool_open_packed(&spool, id_of(1), RECORD_CPU, 4), ERR_MISMATCH);
+    assert_int_equal(spool_open_packed(&spool, id_of(1), RECORD_HEAP, 3), -ENOENT);
+}
+
+static void removes_packed_results_that_nobody_can_ask_for(void **state)
+{
+    put(id_of(1), ".cpuprofile.zst", "fresh");
+    put(id_of(2), ".heapprofile.zst", "old");
+    make_old(id_of(1), ".cpuprofile.zst", DAY);
+    make_old(id_of(2), ".heapprofile.zst", 8 * DAY);
+    put(id_of(3), ".expanded.tmp", "x");
+    put(id_of(4), ".heapprofile.zst.tmp", "x");
+    scan_again();
+    assert_true(there(id_of(1), ".cpuprofile.zst"));
+    assert_false(there(id_of(2), ".heapprofile.zst"));
+    assert_false(there(id_of(3), ".expanded.tmp"));
+    assert_false(there(id_of(4), ".heapprofile.zst.tmp"));
+}
+
+static void counts_the_bytes_that_are_stored(void **state)
+{
+    AUTORECORD struct record r;
+    store(1, 3, 200);
+    store(2, 2, 200);
+    store(3, 1, 100);
+    say_packed(1, "zst");
+    say_packed(2, "zst");
+    spool.limit_bytes = 106;
+    spool_retain(&spool, NOW);
+    for (int n = 1; n <= 2; n++)
+        assert_true(there(id_of(n), ".cpuprofile.zst"));
+    spool.limit_bytes = 105;
+    spool_retain(&spool, NOW);
+    /* Both forms of it. */
+    assert_false(there(id_of(1), ".cpuprofile.zst") || there(id_of(1), ".cpuprofile"));
+    assert_true(there(id_of(2), ".cpuprofile.zst"));
+    read_back(1, &r);
+    assert_string_equal(r.warnings.items[0], RECORD_RESULT_REMOVED);
+}
+
+/* ---- what is owed to the console ------------------------------------------------------------- */
+
+static void keeps_what_the_console_has_not_acknowledged(void **state)
+{
+    int64_t bytes;
+    for (int n = 1; n <= 4; n++)
+        store(n, 10 - n, 100);
+    say_from_console(1, false);
+    say_from_console(2, true);
+    assert_int_equal(spool_owed(&spool, &bytes), 1);
+    assert_int_equal(bytes, 100);
+    spool.limit_bytes = 150;
+    spool_retain(&spool, NOW);
+    assert_true(there(id_of(1), ".cpuprofile"));
+    assert_false(there(id_of(2), ".cpuprofile") || there(id_of(3), ".cpuprofile"));
+    assert_true(there(id_of(4), ".cpuprofile"));
+    spool.limit_records = 1;
+    spool_retain(&spool, NOW);
+    assert_int_equal(spool.count, 1);
+    assert_non_null(spool_find(&spool, id_of(1)));
+    scan_again();
+    assert_int_equal(spool_owed(&spool, &bytes), 1);
+    /* But not for ever. */
+    spool_retain(&spool, NOW + 8 * DAY);
+    assert_int_equal(spool.count, 0);
+    assert_false(there(id_of(1), ".cpuprofile") || there(id_of(1), ".json"));
+}
+
+static void leaves_alone_what_a_thread_is_at(void **state)
+{
+    store(1, 9, 100);
+    store(2, 8 * DAY, 100);
+    store(3, 1, 100);
+    spool.limit_bytes = 50;
+    spool_hold(&spool, id_of(1), true);
+    spool_hold(&spool, id_of(2), true);
+    spool_hold(&spool, id_of(9), true);
+    spool_retain(&spool, NOW);
+    assert_true(there(id_of(1), ".cpuprofile"));
+    assert_true(there(id_of(2), ".cpuprofile"));
+    spool_hold(&spool, id_of(1), false);
+    spool_hold(&spool, id_of(2), false);
+    spool_retain(&spool, NOW);
+    assert_false(there(id_of(1), ".cpuprofile"));
+    assert_false(there(id_of(2), ".json"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -491,6 +668,13 @@ int main(void)
         TEST(leaves_nothing_when_the_journal_cannot_be_written),
         TEST(writes_an_end_over_the_record_when_there_is_no_room_for_another),
         TEST(leaves_the_old_record_when_the_new_one_needs_more_room),
+        TEST(mends_what_a_crash_has_left_of_packing),
+        TEST(packs_again_what_is_not_packed_as_its_record_says),
+        TEST(opens_a_packed_result_only_when_it_has_its_size),
+        TEST(removes_packed_results_that_nobody_can_ask_for),
+        TEST(counts_the_bytes_that_are_stored),
+        TEST(keeps_what_the_console_has_not_acknowledged),
+        TEST(leaves_alone_what_a_thread_is_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

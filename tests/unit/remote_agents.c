@@ -1,4 +1,5 @@
-/* Connections of agents without their sockets: whole frames in, messages out; store, fleet and dispatch are the real ones. */
+/* Connections of agents without their sockets: whole frames in, messages out; store, fleet and
+ * dispatch are the real ones. */
 #include "remote/agents_private.h"
 
 #include "tests/unit/remote_console.h"
@@ -35,7 +36,7 @@ static int tear_down(void **state)
     struct agent_conn *c;
     agents_close(agents);
     LIST_EACH(c, &agents->conns)
-        agent_conn_over(c);
+    agent_conn_over(c);
     agents_free(agents);
     int r = remove_console(state);
     authority_close(&authority);
@@ -68,9 +69,10 @@ static json_t *hear(struct agent_conn *c)
     const struct channel_type *type;
     json_t *checked;
     char why[256];
-    enum channel_phase phase = str_eq(json_get_string(j, "type", ""), "hello") ? CHANNEL_HELLO : CHANNEL_OPEN;
-    if (channel_parse((char *)m->bytes + AGENTS_GAP, m->len, CHANNEL_CONSOLE, phase, &type, &checked, why,
-                      sizeof why) < 0)
+    enum channel_phase phase =
+        str_eq(json_get_string(j, "type", ""), "hello") ? CHANNEL_HELLO : CHANNEL_OPEN;
+    if (channel_parse((char *)m->bytes + AGENTS_GAP, m->len, CHANNEL_CONSOLE, phase, &type,
+                      &checked, why, sizeof why) < 0)
         fail_msg("%s", why);
     json_decref(checked);
     free(m);
@@ -198,7 +200,8 @@ static void ends_connections_that_break_the_protocol(void **state)
          "\"0000000000000000000000000000000000000000000000000000000000000000\",\"stored_sha256\":"
          "\"0000000000000000000000000000000000000000000000000000000000000000\"}",
          "PROTOCOL", true},
-        {"{\"type\":\"blob.begin\",\"blob\":1,\"id\":\"01890a5d-0000-7000-8000-000000000001\",\"stored_bytes\":1,"
+        {"{\"type\":\"blob.begin\",\"blob\":1,\"id\":\"01890a5d-0000-7000-8000-000000000001\","
+         "\"stored_bytes\":1,"
          "\"stored_sha256\":\"zz00000000000000000000000000000000000000000000000000000000000000\"}",
          "INVALID", true},
     };
@@ -379,16 +382,21 @@ static void on_started(void *arg, int r, const char *text, const struct capture_
 static void order(unsigned n)
 {
     const struct capture_target target = {.host = HOST_1, .app = "web"};
-    const struct capture_order o = {.id = id_of(n), .kind = "cpu", .duration_ms = 10000, .targets = &target,
-                                    .target_count = 1, .requester = "user ann", .role = "operator"};
+    const struct capture_order o = {.id = id_of(n),
+                                    .kind = "cpu",
+                                    .duration_ms = 10000,
+                                    .targets = &target,
+                                    .target_count = 1,
+                                    .requester = "user ann",
+                                    .role = "operator"};
     dispatch_start(dispatch, &o, on_started, NULL);
     settle();
 }
 
 static void tell(struct agent_conn *c, unsigned n, const char *state)
 {
-    say(c, json_pack("{s:s,s:{s:s,s:s,s:s,s:i,s:s}}", "type", "capture", "record", "id", id_of(n), "kind", "cpu",
-                     "app", "web", "instance", 0, "state", state));
+    say(c, json_pack("{s:s,s:{s:s,s:s,s:s,s:i,s:s}}", "type", "capture", "record", "id", id_of(n),
+                     "kind", "cpu", "app", "web", "instance", 0, "state", state));
 }
 
 static void gives_captures_and_takes_their_ends(void **state)
@@ -401,7 +409,8 @@ static void gives_captures_and_takes_their_ends(void **state)
     tell(c, 1, "failed");
     json_decref(hear_type(c, "capture.ack"));
     order(2);
-    say(c, json_pack("{s:s,s:s,s:s,s:s}", "type", "capture.unknown", "id", id_of(2), "code", "POLICY", "text", "no"));
+    say(c, json_pack("{s:s,s:s,s:s,s:s}", "type", "capture.unknown", "id", id_of(2), "code",
+                     "POLICY", "text", "no"));
     settle();
     assert_state(id_of(2), "failed");
 }
@@ -414,8 +423,10 @@ static void a_host_that_takes_no_captures_is_not_told_of_them(void **state)
     say(c, hello);
     json_decref(hear_type(c, "hello"));
     char why[256];
-    assert_int_equal(fleet_check_target(fleet, HOST_1, "web", 0, "cpu", why, sizeof why), ERR_UNSUPPORTED);
-    say(c, json_pack("{s:s,s:s,s:s,s:s}", "type", "capture.unknown", "id", id_of(2), "code", "X", "text", "no"));
+    assert_int_equal(fleet_check_target(fleet, HOST_1, "web", 0, "cpu", why, sizeof why),
+                     ERR_UNSUPPORTED);
+    say(c, json_pack("{s:s,s:s,s:s,s:s}", "type", "capture.unknown", "id", id_of(2), "code", "X",
+                     "text", "no"));
     assert_null(agent_conn_next(c));
 }
 
@@ -480,8 +491,8 @@ static json_t *sums_message(const char *type, unsigned blob)
     sha256_to_hex(sums.sha256, sha);
     sha256_to_hex(sums.stored_sha256, stored);
     return json_pack("{s:s,s:i,s:I,s:I,s:s,s:s}", "type", type, "blob", blob, "stored_bytes",
-                     (json_int_t)sums.stored_bytes, "bytes", (json_int_t)sums.bytes, "sha256", sha, "stored_sha256",
-                     stored);
+                     (json_int_t)sums.stored_bytes, "bytes", (json_int_t)sums.bytes, "sha256", sha,
+                     "stored_sha256", stored);
 }
 
 static void begin(struct agent_conn *c, unsigned blob, unsigned n)

@@ -43,8 +43,8 @@ static void makes_an_authority_and_a_server_once(void **state)
     struct authority a, again;
     char why[256];
     assert_int_equal(authority_open(&a, folder, names), 0);
-    assert_int_equal(cert_check(a.server_cert_pem, a.ca_cert_pem, true, time(NULL), why, sizeof why),
-                     0);
+    assert_int_equal(
+        cert_check(a.server_cert_pem, a.ca_cert_pem, true, time(NULL), why, sizeof why), 0);
     assert_int_equal(cert_check_key(a.server_cert_pem, a.server_key_pem), 0);
     assert_int_equal(a.agent_life_s, 90 * 24 * 3600);
     assert_int_equal(authority_open(&again, folder, names), 0);
@@ -77,7 +77,8 @@ static void other_programs_agree(void **state)
     assert_int_equal(openssl("verify -x509_strict -CAfile tls/ca.pem -purpose sslserver "
                              "-verify_hostname console.example tls/server.pem"),
                      0);
-    assert_int_equal(openssl("verify -CAfile tls/ca.pem -verify_hostname localhost tls/server.pem"), 0);
+    assert_int_equal(openssl("verify -CAfile tls/ca.pem -verify_hostname localhost tls/server.pem"),
+                     0);
     assert_int_equal(openssl("verify -CAfile tls/ca.pem -verify_ip 127.0.0.1 tls/server.pem"), 0);
     assert_int_equal(openssl("verify -CAfile tls/ca.pem -verify_ip ::1 tls/server.pem"), 0);
     assert_int_equal(openssl("verify -CAfile tls/ca.pem -verify_ip 192.0.2.7 tls/server.pem"), 0);
@@ -158,7 +159,8 @@ static void gives_hosts_certificates(void **state)
     assert_int_not_equal(cert_check(cert, a.ca_cert_pem, true, now_s, why, sizeof why), 0);
     AUTOFREE char *path = in_folder("host.pem");
     put_file(path, cert);
-    assert_int_equal(openssl("verify -x509_strict -CAfile tls/ca.pem -purpose sslclient host.pem"), 0);
+    assert_int_equal(openssl("verify -x509_strict -CAfile tls/ca.pem -purpose sslclient host.pem"),
+                     0);
     authority_close(&a);
 }
 

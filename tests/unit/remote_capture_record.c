@@ -7,7 +7,9 @@
 #include "lib/base/str.h"
 #include "remote/foreign.h"
 
-#define HEAD "\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"cpu\",\"app\":\"web\",\"instance\":2"
+#define HEAD                                                                                       \
+    "\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"cpu\",\"app\":\"web\","            \
+    "\"instance\":2"
 
 static struct capture_record r;
 static char why[256];
@@ -36,17 +38,21 @@ static void assert_facts(const char *text)
 
 static void takes_the_fields_of_the_protocol(void **state)
 {
-    assert_int_equal(take("{" HEAD ",\"state\":\"done\",\"pid\":12,\"node_version\":\"20.1.0\",\"bytes\":5,"
-                          "\"measured_us\":7,\"reason\":\"app_exit\",\"requester\":\"root\",\"created_ms\":1,"
-                          "\"phase\":\"stored\",\"phases\":[{\"phase\":\"open\",\"at_ms\":3}],\"env\":{\"A\":1},"
-                          "\"warnings\":[\"size_differs\"],\"error\":{\"name\":\"EIO\",\"message\":\"m\",\"x\":1}}"),
-                     0);
+    assert_int_equal(
+        take("{" HEAD ",\"state\":\"done\",\"pid\":12,\"node_version\":\"20.1.0\",\"bytes\":5,"
+             "\"measured_us\":7,\"reason\":\"app_exit\",\"requester\":\"root\",\"created_ms\":1,"
+             "\"phase\":\"stored\",\"phases\":[{\"phase\":\"open\",\"at_ms\":3}],\"env\":{\"A\":1},"
+             "\"warnings\":[\"size_differs\"],\"error\":{\"name\":\"EIO\",\"message\":\"m\",\"x\":"
+             "1}}"),
+        0);
     assert_int_equal(r.state, CAPTURE_DONE);
     assert_int_equal(r.instance, 2);
     assert_string_equal(r.app, "web");
-    assert_facts("{\"state\":\"done\",\"pid\":12,\"node_version\":\"20.1.0\",\"bytes\":5,\"measured_us\":7,"
-                 "\"reason\":\"app_exit\",\"phase\":\"stored\",\"phases\":[{\"phase\":\"open\",\"at_ms\":3}],"
-                 "\"warnings\":[\"size_differs\"],\"error\":{\"name\":\"EIO\",\"message\":\"m\"}}");
+    assert_facts(
+        "{\"state\":\"done\",\"pid\":12,\"node_version\":\"20.1.0\",\"bytes\":5,\"measured_us\":7,"
+        "\"reason\":\"app_exit\",\"phase\":\"stored\",\"phases\":[{\"phase\":\"open\",\"at_ms\":3}]"
+        ","
+        "\"warnings\":[\"size_differs\"],\"error\":{\"name\":\"EIO\",\"message\":\"m\"}}");
 }
 
 static void refuses_what_does_not_say_whose_it_is(void **state)
@@ -57,10 +63,14 @@ static void refuses_what_does_not_say_whose_it_is(void **state)
         "{" HEAD "}",
         "{" HEAD ",\"state\":\"finished\"}",
         "{" HEAD ",\"state\":3}",
-        "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"\",\"app\":\"web\",\"instance\":2,\"state\":\"done\"}",
-        "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"cpu\",\"app\":7,\"instance\":2,\"state\":\"done\"}",
-        "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"cpu\",\"app\":\"web\",\"instance\":-1,\"state\":\"done\"}",
-        "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"cpu\",\"app\":\"web\",\"instance\":1.5,\"state\":\"done\"}",
+        "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"\",\"app\":\"web\","
+        "\"instance\":2,\"state\":\"done\"}",
+        "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"cpu\",\"app\":7,\"instance\":"
+        "2,\"state\":\"done\"}",
+        "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"cpu\",\"app\":\"web\","
+        "\"instance\":-1,\"state\":\"done\"}",
+        "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8057\",\"kind\":\"cpu\",\"app\":\"web\","
+        "\"instance\":1.5,\"state\":\"done\"}",
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         assert_int_equal(take(bad[i]), ERR_INVALID);
@@ -70,10 +80,11 @@ static void refuses_what_does_not_say_whose_it_is(void **state)
 
 static void leaves_out_what_does_not_fit(void **state)
 {
-    assert_int_equal(take("{" HEAD ",\"state\":\"running\",\"pid\":-1,\"node_version\":{},\"bytes\":\"5\","
-                          "\"phase\":\"../x\",\"phases\":[{\"phase\":\"A\",\"at_ms\":3},7,{\"phase\":\"open\"}],"
-                          "\"warnings\":[\"Has Space\",3],\"error\":\"text\"}"),
-                     0);
+    assert_int_equal(
+        take("{" HEAD ",\"state\":\"running\",\"pid\":-1,\"node_version\":{},\"bytes\":\"5\","
+             "\"phase\":\"../x\",\"phases\":[{\"phase\":\"A\",\"at_ms\":3},7,{\"phase\":\"open\"}],"
+             "\"warnings\":[\"Has Space\",3],\"error\":\"text\"}"),
+        0);
     assert_facts("{\"state\":\"running\",\"phases\":[]}");
 }
 
@@ -91,7 +102,8 @@ static void bounds_every_list(void **state)
     AUTOJSON json_t *j = json_loads("{" HEAD ",\"state\":\"running\"}", 0, NULL);
     json_t *phases = json_array(), *warnings = json_array();
     for (int i = 0; i < 1000; i++) {
-        (void)json_array_append_new(phases, json_pack("{s:s,s:i}", "phase", "open", "at_ms", i + 1));
+        (void)json_array_append_new(phases,
+                                    json_pack("{s:s,s:i}", "phase", "open", "at_ms", i + 1));
         (void)json_array_append_new(warnings, json_string("size_differs"));
     }
     (void)json_object_set_new(j, "phases", phases);

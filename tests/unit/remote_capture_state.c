@@ -10,7 +10,12 @@
 
 #define NOW 1000000000000LL
 #define ID "01890a5d-ac96-774b-bcce-b302099a8057"
-enum { DURATION = 10000, LATER = 5000, STANDINGS = STANDING_SETTLED + 1, EVENTS = CAPTURE_ON_LOST + 1 };
+enum {
+    DURATION = 10000,
+    LATER = 5000,
+    STANDINGS = STANDING_SETTLED + 1,
+    EVENTS = CAPTURE_ON_LOST + 1
+};
 
 static struct capture_row row;
 
@@ -23,7 +28,8 @@ static void set_facts(const char *text)
 /* A row that stands so, made at NOW. */
 static void stand(enum capture_standing standing)
 {
-    static const char *const states[STANDINGS] = {"queued", "queued", "running", "done", "failed", "failed"};
+    static const char *const states[STANDINGS] = {"queued", "queued", "running",
+                                                  "done",   "failed", "failed"};
     capture_row_clear(&row);
     row = (struct capture_row){
         .duration_ms = DURATION, .created_ms = NOW, .not_after_ms = NOW + 60000};

@@ -1,5 +1,5 @@
-/* remote_console.h -- the console's parts around a test: a real store in a folder of its own, two hosts, a fleet, a dispatch; what would
- * be told to viewers is counted. */
+/* remote_console.h -- the console's parts around a test: a real store in a folder of its own,
+ * two hosts, a fleet, a dispatch; what would be told to viewers is counted. */
 #pragma once
 
 #include "tests/unit/support.h"

@@ -34,8 +34,8 @@ static unsigned sent_of(const char *type, const char *id)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < sent_count; i++)
-        count += str_eq(sent[i].type, type) &&
-                 str_eq(json_get_string(sent[i].fields, "id", ""), id);
+        count +=
+            str_eq(sent[i].type, type) && str_eq(json_get_string(sent[i].fields, "id", ""), id);
     return count;
 }
 
@@ -110,7 +110,8 @@ static int start_with(struct capture_order order)
 
 static int start(const char *id, size_t count)
 {
-    return start_with((struct capture_order){.id = id, .target_count = count, .duration_ms = 10000});
+    return start_with(
+        (struct capture_order){.id = id, .target_count = count, .duration_ms = 10000});
 }
 
 static int stop(const char *id, bool cancel)
@@ -133,11 +134,12 @@ static void on_verdict(void *arg, int r, const char *text)
 }
 
 /* What the host's agent says; returns what comes of it. */
-static int tell_as(const char *host, const char *id, const char *app, const char *state, const char *phase)
+static int tell_as(const char *host, const char *id, const char *app, const char *state,
+                   const char *phase)
 {
     char why[512] = "";
-    AUTOJSON json_t *record = json_pack("{s:s,s:s,s:s,s:i,s:s,s:s}", "id", id, "kind", "cpu", "app", app,
-                                        "instance", 0, "state", state, "phase", phase);
+    AUTOJSON json_t *record = json_pack("{s:s,s:s,s:s,s:i,s:s,s:s}", "id", id, "kind", "cpu", "app",
+                                        app, "instance", 0, "state", state, "phase", phase);
     verdict = 1;
     int r = dispatch_take_record(dispatch, host, record, why, sizeof why, on_verdict, NULL);
     settle();
@@ -444,10 +446,11 @@ static void the_last_change_is_written_at_the_end(void **state)
     assert_int_equal(start(id_of(1), 1), 0);
     char why[64];
     for (int i = 0; i < 3; i++) {
-        AUTOJSON json_t *record = json_pack("{s:s,s:s,s:s,s:i,s:s,s:s}", "id", id_of(1), "kind", "cpu",
-                                            "app", "web", "instance", 0, "state",
-                                            i < 2 ? "running" : "cancelled", "phase", "open");
-        assert_int_equal(dispatch_take_record(dispatch, HOST_1, record, why, sizeof why, on_verdict, NULL), 0);
+        AUTOJSON json_t *record =
+            json_pack("{s:s,s:s,s:s,s:i,s:s,s:s}", "id", id_of(1), "kind", "cpu", "app", "web",
+                      "instance", 0, "state", i < 2 ? "running" : "cancelled", "phase", "open");
+        assert_int_equal(
+            dispatch_take_record(dispatch, HOST_1, record, why, sizeof why, on_verdict, NULL), 0);
     }
     restart();
     assert_state(id_of(1), "cancelled");
@@ -476,7 +479,8 @@ static void another_hosts_capture_is_denied(void **state)
     char why[128];
     assert_int_equal(start(id_of(2), 1), 0);
     assert_int_equal(
-        dispatch_take_unknown(dispatch, HOST_2, id_of(2), "BUSY", "x", why, sizeof why), ERR_DENIED);
+        dispatch_take_unknown(dispatch, HOST_2, id_of(2), "BUSY", "x", why, sizeof why),
+        ERR_DENIED);
 }
 
 static void what_nobody_asked_for_is_acknowledged(void **state)
@@ -486,7 +490,8 @@ static void what_nobody_asked_for_is_acknowledged(void **state)
     assert_int_equal(sent_of("capture.ack", id_of(5)), 1);
     assert_int_equal(expects(HOST_1, id_of(5)), ERR_NOT_FOUND);
     char why[128];
-    assert_int_equal(dispatch_take_unknown(dispatch, HOST_1, id_of(5), "X", "x", why, sizeof why), 0);
+    assert_int_equal(dispatch_take_unknown(dispatch, HOST_1, id_of(5), "X", "x", why, sizeof why),
+                     0);
 }
 
 static void a_result_is_expected_only_after_its_end(void **state)
@@ -514,14 +519,16 @@ static void a_host_that_refuses_ends_it_with_its_sentence(void **state)
     char why[128];
     come(HOST_1);
     assert_int_equal(start(id_of(1), 1), 0);
-    assert_int_equal(dispatch_take_unknown(dispatch, HOST_1, id_of(1), "BUSY", "64 captures\x1b run",
-                                           why, sizeof why),
+    assert_int_equal(dispatch_take_unknown(dispatch, HOST_1, id_of(1), "BUSY",
+                                           "64 captures\x1b run", why, sizeof why),
                      0);
     settle();
     assert_state(id_of(1), "failed");
     assert_error(id_of(1), "BUSY", "64 captures? run");
     assert_int_equal(start(id_of(2), 1), 0);
-    assert_int_equal(dispatch_take_unknown(dispatch, HOST_1, id_of(2), "no such \"name\"", "x", why, sizeof why), 0);
+    assert_int_equal(
+        dispatch_take_unknown(dispatch, HOST_1, id_of(2), "no such \"name\"", "x", why, sizeof why),
+        0);
     settle();
     assert_error(id_of(2), "FAILED", "x");
 }
@@ -549,9 +556,10 @@ static void nothing_is_said_before_it_is_stored(void **state)
     struct host_row row = *fleet_get(fleet, HOST_1);
     assert_int_equal(hosts_set_cert(db, row.id, 5), 0);
     char why[64];
-    AUTOJSON json_t *record = json_pack("{s:s,s:s,s:s,s:i,s:s}", "id", id_of(1), "kind", "cpu", "app",
-                                        "web", "instance", 0, "state", "failed");
-    assert_int_equal(dispatch_take_record(dispatch, HOST_1, record, why, sizeof why, on_verdict, NULL), 0);
+    AUTOJSON json_t *record = json_pack("{s:s,s:s,s:s,s:i,s:s}", "id", id_of(1), "kind", "cpu",
+                                        "app", "web", "instance", 0, "state", "failed");
+    assert_int_equal(
+        dispatch_take_record(dispatch, HOST_1, record, why, sizeof why, on_verdict, NULL), 0);
     for (int i = 0; i < 20; i++) {
         (void)usleep(5000);
         (void)uv_run(&loop, UV_RUN_NOWAIT);

@@ -112,8 +112,9 @@ static void refuses_foreign_lists(void **state)
 static void lets_nothing_foreign_in(void **state)
 {
     connect_host(HOST_1, true);
-    assert_int_equal(set_processes(HOST_1, "[{\"app\":\"a\\u001bb\",\"instance\":0,\"status\":\"online\","
-                                           "\"env\":{\"SECRET\":\"x\"},\"argv\":[1],\"kinds\":{}}]"),
+    assert_int_equal(set_processes(HOST_1,
+                                   "[{\"app\":\"a\\u001bb\",\"instance\":0,\"status\":\"online\","
+                                   "\"env\":{\"SECRET\":\"x\"},\"argv\":[1],\"kinds\":{}}]"),
                      0);
     AUTOJSON json_t *list = fleet_processes(fleet, HOST_1);
     AUTOFREE char *text = json_dumps(list, 0);

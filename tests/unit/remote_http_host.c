@@ -16,33 +16,90 @@ static void check_hosts(const char *const *hosts, const char *address, bool allo
 
 static void takes_its_names_addresses_and_loopback(void **state)
 {
-    static const char *const hosts[] = {
-        "console.example.com", "CONSOLE.Example.COM", "console.example.com:443",
-        "console.example.com:9999", "build-7:1", "192.168.1.5:7443", "192.168.1.5:65535",
-        "10.1.2.3", "[fd00::7]:7443", "[FD00:0::7]", "localhost", "LOCALHOST:7443",
-        "127.0.0.1:7443", "127.9.9.9", "[::1]", "[::1]:7443", NULL};
+    static const char *const hosts[] = {"console.example.com",
+                                        "CONSOLE.Example.COM",
+                                        "console.example.com:443",
+                                        "console.example.com:9999",
+                                        "build-7:1",
+                                        "192.168.1.5:7443",
+                                        "192.168.1.5:65535",
+                                        "10.1.2.3",
+                                        "[fd00::7]:7443",
+                                        "[FD00:0::7]",
+                                        "localhost",
+                                        "LOCALHOST:7443",
+                                        "127.0.0.1:7443",
+                                        "127.9.9.9",
+                                        "[::1]",
+                                        "[::1]:7443",
+                                        NULL};
     check_hosts(hosts, listening, true);
 }
 
 static void refuses_names_of_others(void **state)
 {
-    static const char *const hosts[] = {
-        "example.com", "evil.com:7443", "console.example.com.evil.com", "xconsole.example.com",
-        "localhost.evil.com", "localhost.", "192.168.1.6:7443", "192.168.1.50", "[fd00::8]",
-        "[::]", "0.0.0.0", "10.1.2.30", "169.254.169.254", NULL};
+    static const char *const hosts[] = {"example.com",
+                                        "evil.com:7443",
+                                        "console.example.com.evil.com",
+                                        "xconsole.example.com",
+                                        "localhost.evil.com",
+                                        "localhost.",
+                                        "192.168.1.6:7443",
+                                        "192.168.1.50",
+                                        "[fd00::8]",
+                                        "[::]",
+                                        "0.0.0.0",
+                                        "10.1.2.30",
+                                        "169.254.169.254",
+                                        NULL};
     check_hosts(hosts, listening, false);
 }
 
 static void refuses_what_is_no_host(void **state)
 {
-    static const char *const hosts[] = {
-        "", " ", ":", ":7443", "localhost:", "localhost:0", "localhost:65536", "localhost:+1",
-        "localhost: 1", "localhost:7443 ", " localhost", "localhost\t", "localhost,localhost",
-        "localhost, localhost", "localhost:7443@evil.com", "user@localhost", "localhost/",
-        "localhost#", "localhost?", "https://localhost", "127.1", "0x7f.1", "2130706433",
-        "0177.0.0.1", "127.0.0.1.", "127.0.0.1.1", "::1", "[::1", "::1]", "[::1]x", "[::1]:",
-        "[::1]:x", "[::1%lo]", "[]", "[127.0.0.1]", "[localhost]", "a..b", ".localhost",
-        "localhost\n", "lo\xc3\xa9", "%6cocalhost", "localhost\x01", NULL};
+    static const char *const hosts[] = {"",
+                                        " ",
+                                        ":",
+                                        ":7443",
+                                        "localhost:",
+                                        "localhost:0",
+                                        "localhost:65536",
+                                        "localhost:+1",
+                                        "localhost: 1",
+                                        "localhost:7443 ",
+                                        " localhost",
+                                        "localhost\t",
+                                        "localhost,localhost",
+                                        "localhost, localhost",
+                                        "localhost:7443@evil.com",
+                                        "user@localhost",
+                                        "localhost/",
+                                        "localhost#",
+                                        "localhost?",
+                                        "https://localhost",
+                                        "127.1",
+                                        "0x7f.1",
+                                        "2130706433",
+                                        "0177.0.0.1",
+                                        "127.0.0.1.",
+                                        "127.0.0.1.1",
+                                        "::1",
+                                        "[::1",
+                                        "::1]",
+                                        "[::1]x",
+                                        "[::1]:",
+                                        "[::1]:x",
+                                        "[::1%lo]",
+                                        "[]",
+                                        "[127.0.0.1]",
+                                        "[localhost]",
+                                        "a..b",
+                                        ".localhost",
+                                        "localhost\n",
+                                        "lo\xc3\xa9",
+                                        "%6cocalhost",
+                                        "localhost\x01",
+                                        NULL};
     struct http_host h;
     for (size_t i = 0; hosts[i]; i++) {
         assert_false(http_host_allowed(hosts[i], listening, names));
@@ -94,14 +151,28 @@ static void takes_its_own_origin_or_none(void **state)
 
 static void refuses_other_origins(void **state)
 {
-    static const char *const origins[] = {
-        "", "null", "https://", "https://evil.com", "http://localhost:7443", "localhost:7443",
-        "https://localhost", "https://localhost:7444", "https://localhost:7443/",
-        "https://localhost:7443/x", "https://localhost:7443@evil.com", "https://127.0.0.1:7443",
-        "https://localhost:7443.evil.com", "https://localhost:7443, https://evil.com",
-        "https://localhost:7443,https://localhost:7443", " https://localhost:7443",
-        "https://localhost:7443 ", "file://", "chrome-extension://abc", "https:/localhost:7443",
-        "https://localhost:07443x", NULL};
+    static const char *const origins[] = {"",
+                                          "null",
+                                          "https://",
+                                          "https://evil.com",
+                                          "http://localhost:7443",
+                                          "localhost:7443",
+                                          "https://localhost",
+                                          "https://localhost:7444",
+                                          "https://localhost:7443/",
+                                          "https://localhost:7443/x",
+                                          "https://localhost:7443@evil.com",
+                                          "https://127.0.0.1:7443",
+                                          "https://localhost:7443.evil.com",
+                                          "https://localhost:7443, https://evil.com",
+                                          "https://localhost:7443,https://localhost:7443",
+                                          " https://localhost:7443",
+                                          "https://localhost:7443 ",
+                                          "file://",
+                                          "chrome-extension://abc",
+                                          "https:/localhost:7443",
+                                          "https://localhost:07443x",
+                                          NULL};
     for (size_t i = 0; origins[i]; i++)
         if (http_origin_allowed(origins[i], "localhost:7443"))
             fail_msg("origin '%s' was allowed", origins[i]);
@@ -115,7 +186,8 @@ static void reads_lengths(void **state)
     assert_int_equal(n, 0);
     assert_int_equal(http_length_parse("00262144", &n), 0);
     assert_int_equal(n, 262144);
-    static const char *const bad[] = {"", "-1", "+1", " 1", "1 ", "0x10", "1,1", "1, 1", "1e3", NULL};
+    static const char *const bad[] = {"",     "-1",  "+1",   " 1",  "1 ",
+                                      "0x10", "1,1", "1, 1", "1e3", NULL};
     for (size_t i = 0; bad[i]; i++)
         assert_int_equal(http_length_parse(bad[i], &n), ERR_SYNTAX);
     assert_int_equal(http_length_parse("99999999999999999999999999", &n), ERR_TOO_BIG);
