@@ -69,9 +69,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     /* A part of enum lws_callback_reasons; all others keep their meaning. */
     switch ((int)reason) {
     case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
-        return on_load_certificates(h, user);
+        return h ? on_load_certificates(h, user) : 1;
     case LWS_CALLBACK_RAW_ADOPT:
-        if (!s)
+        if (!s || !h)
             return -1;
         s->conn = http_conn_new(h, wsi);
         return 0;

@@ -170,7 +170,7 @@ static int make_socket(const struct sockaddr_storage *address)
 int http_listener_open(struct http_listener **ret_listener,
                        const struct http_listener_settings *settings)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     int r = http_listen_parse(settings->listen, &address);
     if (r < 0)
         return r;

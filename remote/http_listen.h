@@ -5,8 +5,8 @@
  * then adopted into a vhost that was made with CONTEXT_PORT_NO_LISTEN_SERVER.  Both ports of the
  * console use it: web (http.c) and agents (agents.c).
  *
- * What the vhost's first protocol must do (lws sends these two to protocols[0], whatever the
- * connection became):
+ * What the vhost's first protocol must do (libwebsockets sends this one to protocols[0], whatever
+ * the connection became):
  *
  *     case LWS_CALLBACK_WSI_DESTROY:                    counts the connection down, exactly once
  *         http_listener_gone(wsi);

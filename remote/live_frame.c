@@ -46,7 +46,8 @@ int live_frame_take(struct live_frame_in *f, const void *data, size_t len, size_
     int op = check_head(f->bytes);
     if (op < 0)
         return op;
-    *ret_used = used += take(f, bytes + used, len - used);
+    used += take(f, bytes + used, len - used);
+    *ret_used = used;
     if (f->len < wanted(f))
         return 0;
     uint8_t *payload = f->bytes + HEAD + MASK;

@@ -414,7 +414,6 @@ static void drops_slow_clients(void **state)
 
 static size_t rss_kb(const char *what)
 {
-    AUTOBUF struct buf text = BUF_INIT(100000);
     FILE *f = fopen("/proc/self/status", "re");
     char line[200];
     size_t kb = 0;
