@@ -57,6 +57,7 @@ struct link_rule link_state_after(enum link_state state, enum link_event event)
 
 enum link_event link_event_of_end(int code)
 {
-    bool lasting = code == ERR_REVOKED || code == ERR_UNSUPPORTED || code == ERR_EXPIRED;
+    /* ERR_EXPIRED does not last: it is about the certificate of that connection, and we may have a newer one. */
+    bool lasting = code == ERR_REVOKED || code == ERR_UNSUPPORTED;
     return lasting ? LINK_EV_REFUSED : LINK_EV_BROKEN;
 }

@@ -12,7 +12,6 @@ struct store;
 
 struct agents_settings {
     uv_loop_t *loop;
-    void *lws_context;  /* http_context(): not used, the port has a context of its own (agents_listen.c says why) */
     const char *listen; /* "127.0.0.1:7444" */
     const char *name;   /* of this console, for hello */
     struct authority *authority;

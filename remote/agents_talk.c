@@ -135,6 +135,9 @@ static void on_renewed(void *arg, int r)
         json_set_string(fields, "certificate", n->certificate);
         agent_pending_drop(&n->pending);
         c->renewing = false;
+        /* Who asked over this connection is who the old certificate says: it need not connect anew. */
+        if (r >= 0)
+            c->certificate_until_s = n->not_after_ms / 1000;
         if (r >= 0)
             agent_conn_send(c, "renewed", fields);
         else

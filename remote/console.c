@@ -191,7 +191,6 @@ static int listen_on_both(struct console *c)
     if (r < 0)
         return r;
     const struct agents_settings agents = {.loop = &c->loop,
-                                           .lws_context = http_context(c->http),
                                            .listen = c->settings->agent_listen,
                                            .name = c->api.name,
                                            .authority = &c->authority,

@@ -3,7 +3,6 @@
 
 #include "agent/uplink_session.h"
 #include "lib/base/limits.h"
-#include "lib/base/log.h"
 #include "tests/unit/agent_console.h"
 
 static struct uplink *uplink;
@@ -420,7 +419,7 @@ static void tells_of_a_message_that_is_too_long(void **state)
 
 #define CONNECTED(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
-int main(int argc, char **argv)
+int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONNECTED(says_hello_with_the_hosts_certificate),
@@ -448,6 +447,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(refuses_messages_past_the_limit),
         cmocka_unit_test(tells_of_a_message_that_is_too_long),
     };
-    if (argc > 1) { cmocka_set_test_filter(argv[1]); log_init("t", LOG_LEVEL_DEBUG);}
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
