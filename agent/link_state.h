@@ -49,5 +49,5 @@ struct link_rule {
 /* An event that means nothing in a state leaves it, with LINK_NOTHING. */
 struct link_rule link_state_after(enum link_state state, enum link_event event);
 
-/* Is an end of the connection with this code a refusal? */
+/* Is an end of the connection with this code a refusal?  A certificate of ours that has expired is found out before connecting. */
 enum link_event link_event_of_end(int code);

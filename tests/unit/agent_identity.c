@@ -331,10 +331,10 @@ static void reads_addresses(void **state)
 
 static void makes_foreign_sentences_fit(void **state)
 {
-    char text[8];
+    char text[9];
     foreign_copy(text, sizeof text, "a\nb\x1b\x7f\xc2\x9b" "c");
     assert_string_equal(text, "a?b???c");
-    foreign_copy(text, sizeof text, "aaaaaa\xc3\xa4" "b");
+    foreign_copy(text, 8, "aaaaaa\xc3\xa4" "b");
     assert_string_equal(text, "aaaaaa");
     foreign_copy(text, sizeof text, NULL);
     assert_string_equal(text, "");
