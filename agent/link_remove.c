@@ -2,7 +2,6 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "agent/captures.h"
 #include "agent/link.h"
 #include "agent/link_private.h"
 #include "agent/uplink.h"
@@ -137,7 +136,7 @@ static void on_forgotten(uv_work_t *work, int status)
         return;
     (void)uv_timer_stop(&l->remove_deadline);
     renewal_forget(&l->renewal);
-    captures_forget_console(l->captures);
+    delivery_forget(l->delivery);
     identity_clear(&l->id);
     l->error = 0;
     l->removing = false;

@@ -89,8 +89,7 @@ int main(int argc, char **argv)
     log_init("proctor-agent", LOG_LEVEL_INFO);
     (void)umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
-    /* One thread writes records while the other reads a list; more would only wait for the same
-     * disk. */
-    (void)setenv("UV_THREADPOOL_SIZE", "2", 1);
+    /* A long compression and a long expansion may be under way, and the journal must not wait for them. */
+    (void)setenv("UV_THREADPOOL_SIZE", "4", 1);
     return run(argv[2]);
 }

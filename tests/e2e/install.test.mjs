@@ -1,9 +1,11 @@
 // `make install` into a folder: the programs find each other there, also when that is not where they were configured for.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { startConsole } from '../lib/console.mjs';
 import { appFile, startHost, underAsan } from '../lib/host.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -17,5 +19,15 @@ test('an installed tree works from where it lies', { skip: underAsan && 'install
     run(['start', appFile('cpu.js'), '--name', 'app']);
     run(['profile', 'cpu', 'app', '-d', '200ms', '-o', 'a.cpuprofile']);
     assert.match(run(['top', 'a.cpuprofile']), /CPU profile/);
+    const c = await startConsole(t, { folderOfPrograms: path.dirname(proctor) });
+    const token = path.join(host.folder, 'enrol.token');
+    fs.writeFileSync(token, await c.enrolToken(), { mode: 0o600 });
+    run(['link', token]);
+    await c.waitConnected(JSON.parse(run(['link', 'status', '--json'])).host);
+    run(['profile', 'cpu', 'app', '-d', '200ms', '-o', 'b.cpuprofile', '--console', c.web, '--token-file', await c.tokenFile()]);
+    assert.match(run(['top', 'b.cpuprofile']), /CPU profile/);
+    const { body } = await c.api('GET', 'profiles', { role: 'viewer' });
+    assert.ok((await c.api('GET', `profiles/${body.profiles[0].id}/top`, { role: 'viewer' })).body.functions.length > 0);
+    await c.stop();
     run(['kill']);
 });

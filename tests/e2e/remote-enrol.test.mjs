@@ -103,6 +103,27 @@ test('unlink revokes: the certificate opens nothing any more', async t => {
     assert.notEqual(a.id, before);
 });
 
+test('a host that moves to another console tells it nothing of the first one', async t => {
+    const first = await startConsole(t, { proxy: true }), second = await startConsole(t);
+    const a = startHost(t);
+    await a.startApps([app]);
+    await first.link(a);
+    await first.waitProcess(a.id, 'api');
+    const [ended] = await first.capture([{ host: a.id, app: 'api' }], { duration_ms: 1000 });
+    await first.waitPhase(ended.id, 'running');
+    first.proxy.refuse = true;
+    first.proxy.cut();
+    const { stdout } = await a.proctor(['unlink'], { expectCode: 0, timeout: 30000 });
+    assert.match(stdout, /has not revoked it/);
+    await second.link(a);
+    await second.waitProcess(a.id, 'api');
+    const [own] = await second.capture([{ host: a.id, app: 'api' }], { duration_ms: 300 });
+    await second.waitEnd(own.id);
+    const { body } = await second.api('GET', 'captures', { role: 'viewer' });
+    assert.deepEqual(body.captures.map(one => one.id), [own.id]);
+    assert.doesNotMatch(second.log, /DENIED|connection ended/);
+});
+
 test('a host that is revoked at the console is cut off at once, and its agent says why', async t => {
     const c = await startConsole(t);
     const a = startHost(t);

@@ -17,7 +17,6 @@ import { startProxy } from './proxy.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const build = process.env.PROCTOR_BUILD ?? path.join(root, 'build/release');
-const program = path.join(build, 'proctor-console');
 const run = promisify(execFile);
 
 // A UUID of version 7, as requesters make them.
@@ -50,11 +49,12 @@ export async function startConsole(t, { proxy = false, ...options } = {}) {
 }
 
 export class Console {
-    constructor(t, { args = [], data, wrapper = [], env = {} } = {}) {
+    constructor(t, { args = [], data, wrapper = [], env = {}, folderOfPrograms = build } = {}) {
         this.t = t;
         this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'proctor-console-e2e-'));
         this.data = data ?? path.join(this.folder, 'data');
         this.args = args;
+        this.program = path.join(folderOfPrograms, 'proctor-console');
         this.wrapper = wrapper;
         this.env = {
             PATH: process.env.PATH, HOME: this.folder, LANG: 'C.UTF-8', PROCTOR_TEST_FOLDER: this.folder,
@@ -73,7 +73,7 @@ export class Console {
         const ports = this.web
             ? ['--listen', this.webAddress, '--agent-listen', this.agents]
             : ['--listen', '127.0.0.1:0', '--agent-listen', '127.0.0.1:0'];
-        const [command, ...args] = [...this.wrapper, program, '--data', this.data, ...ports, ...this.args];
+        const [command, ...args] = [...this.wrapper, this.program, '--data', this.data, ...ports, ...this.args];
         this.child = spawn(command, args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
         this.child.stderr.setEncoding('utf8').on('data', text => { this.log += text; });
         this.ended = once(this.child, 'close').then(([code, signal]) => ({ code, signal }));
@@ -118,7 +118,7 @@ export class Console {
 
     // `proctor-console ARGS --data DIR`.
     async admin(args, { input, expectCode = 0 } = {}) {
-        const child = run(program, [...args, '--data', this.data], { env: this.env, timeout: 20000 * slow });
+        const child = run(this.program, [...args, '--data', this.data], { env: this.env, timeout: 20000 * slow });
         if (input !== undefined)
             child.child.stdin.end(input);
         else

@@ -185,7 +185,7 @@ export class FakeConsole {
         else if (what === 'GET captures')
             this.reply(response, 200, { captures: this.captures, next: null });
         else if (one && of(one).length > 0)
-            this.reply(response, 200, of(one)[0]);
+            this.reply(response, 200, { capture: of(one)[0] });
         else if (profile && of(profile)[0]?.profile)
             response.writeHead(200, { 'content-length': this.result.length }).end(this.result);
         else
