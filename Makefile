@@ -85,7 +85,7 @@ NEEDS_agent := agent wire pack secure base
 NEEDS_inspector := inspector wire base
 NEEDS_store := store wire pack secure base
 NEEDS_remote := remote store wire pack secure base
-NEEDS_analyze := analyze profile wire pack secure base
+NEEDS_analyze := analyze profile pack base
 
 # Programs: name = layer whose main.o it is.
 PROGRAMS := proctor:cli proctord:supervisor proctor-agent:agent proctor-probe:inspector proctor-top:top \

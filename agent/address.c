@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/base/err.h"
 #include "lib/base/str.h"
@@ -33,11 +32,4 @@ int address_parse(const char *text, struct address *ret_address)
         return ERR_SYNTAX;
     *ret_address = a;
     return 0;
-}
-
-bool address_is_loopback(const char *host)
-{
-    if (strcasecmp(host, "localhost") == 0 || str_eq(host, "::1"))
-        return true;
-    return str_starts(host, "127.") && host_kind(host) == HOST_IPV4;
 }

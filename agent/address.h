@@ -14,6 +14,3 @@ struct address {
 
 /* 0 or ERR_SYNTAX. */
 int address_parse(const char *text, struct address *ret_address);
-
-/* This machine itself, as far as the text tells. */
-bool address_is_loopback(const char *host);

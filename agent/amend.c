@@ -126,3 +126,8 @@ bool amend_damaged(struct record *r, void *arg)
 {
     return lose(r, RECORD_RESULT_DAMAGED);
 }
+
+bool amend_too_large(struct record *r, void *arg)
+{
+    return lose(r, RECORD_RESULT_TOO_LARGE);
+}

@@ -45,3 +45,4 @@ void amend_start(struct amends *as, const char *id, amend_change change, amend_c
 /* Changes: there is no result any more, for which reason (record.h).  `arg` is not used. */
 bool amend_missing(struct record *r, void *arg);
 bool amend_damaged(struct record *r, void *arg);
+bool amend_too_large(struct record *r, void *arg);

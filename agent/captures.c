@@ -20,6 +20,8 @@ enum {
     /* Captures at the same time.  Each costs a probe in the supervisor's care; a host with more
      * apps than this takes them in turn. */
     RUNNING_MAX = 64,
+    /* Of these for the console: people here find room whatever it does. */
+    RUNNING_CONSOLE_MAX = 48,
     /* Answers that the agent before us may not have acknowledged any more: not more than it can
        have had running. */
     ACK_AGAIN_MAX = RUNNING_MAX,
@@ -31,6 +33,8 @@ enum {
     /* Captures of the console that it may leave unacknowledged: half of the records that are kept.
        So it cannot fill the disk with what retention may not remove. */
     OWED_MAX = LIMIT_SPOOL_RECORDS / 2,
+    /* Records that could not be read are tried again as often. */
+    AGAIN_MS = 30000,
 };
 
 static void on_capture_changed(struct capture *c);
@@ -38,6 +42,8 @@ static void on_capture_answer(struct capture *c);
 static void on_capture_done(struct capture *c);
 static void on_packed(void *arg, const struct record *r);
 static void on_unpacked(void *arg, const char *request, struct record *r, int fd);
+static void on_unpacking(void *arg, const char *request);
+static void on_again(uv_timer_t *timer);
 static void on_listed(struct listing *l, json_t *result);
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -70,11 +76,43 @@ int captures_open(struct captures *cs, uv_loop_t *loop, struct conn *conn, const
     cs->open = true;
     amends_init(&cs->amends, loop, &cs->spool);
     packing_init(&cs->packing, loop, &cs->spool, &cs->amends, on_packed, cs);
-    unpacking_init(&cs->unpacking, loop, &cs->spool, on_unpacked, cs);
+    unpacking_init(&cs->unpacking, loop, &cs->spool, on_unpacking, on_unpacked, cs);
+    (void)uv_timer_init(loop, &cs->again);
+    cs->again.data = cs;
     r = spool_scan(&cs->spool, loop_wall_ms(), on_found, cs);
     if (r == 0)
-        spool_retain(&cs->spool, loop_wall_ms());
+        captures_retain(cs);
     return r;
+}
+
+static void read_again_later(struct captures *cs)
+{
+    if (cs->spool.unread.count > 0 && !cs->closing)
+        (void)uv_timer_start(&cs->again, on_again, AGAIN_MS, 0);
+}
+
+static void on_found_again(void *arg, struct record *r)
+{
+    struct captures *cs = arg;
+    on_found(cs, r);
+    struct capture *c = cs->live.prev->owner;
+    capture_ask(c);
+}
+
+static void on_again(uv_timer_t *timer)
+{
+    struct captures *cs = timer->data;
+    AUTOSTRLIST struct strlist ids = {0};
+    for (size_t i = 0; i < cs->spool.unread.count; i++)
+        strlist_add(&ids, cs->spool.unread.items[i]);
+    spool_scan_unread(&cs->spool, on_found_again, cs);
+    for (size_t i = 0; i < ids.count; i++) {
+        const struct spool_entry *e = spool_find(&cs->spool, ids.items[i]);
+        if (e && spool_is_owed(&cs->spool, e) && cs->watch.found)
+            cs->watch.found(cs->watch.arg, e->id);
+    }
+    read_again_later(cs);
+    packing_run(&cs->packing);
 }
 
 /* An agent that was killed right after it had stored a result could not say so. */
@@ -96,6 +134,7 @@ void captures_resume(struct captures *cs)
     LIST_EACH(c, &cs->live)
     capture_ask(c);
     packing_run(&cs->packing);
+    read_again_later(cs);
 }
 
 void captures_close(struct captures *cs)
@@ -108,6 +147,7 @@ void captures_close(struct captures *cs)
     capture_close(c);
     packing_close(&cs->packing);
     unpacking_close(&cs->unpacking);
+    uv_close((uv_handle_t *)&cs->again, NULL);
     amends_close(&cs->amends);
 }
 
@@ -165,6 +205,15 @@ static void answer_packed(struct captures *cs, const char *request, struct recor
     int e = unpacking_add(&cs->unpacking, request, r);
     if (e < 0)
         refuse(cs, request, e, "too many results are being expanded: try again later");
+}
+
+/* So that nobody takes us for hung. */
+static void on_unpacking(void *arg, const char *request)
+{
+    struct captures *cs = arg;
+    AUTOJSON json_t *progress = json_object();
+    json_set_string(progress, "phase", "expanding");
+    (void)conn_progress(cs->home.conn, request, progress);
 }
 
 static void on_unpacked(void *arg, const char *request, struct record *r, int fd)
@@ -269,6 +318,22 @@ static void answer_live(struct captures *cs, struct capture *c, const struct msg
         attach(cs, c, m);
 }
 
+static size_t running_for_console(const struct captures *cs)
+{
+    const struct capture *c;
+    size_t count = 0;
+    LIST_EACH(c, &cs->live)
+    count += c->record.from_console;
+    return count;
+}
+
+static int refuse_unread(char reterr_text[static RECORD_TEXT])
+{
+    (void)snprintf(reterr_text, RECORD_TEXT,
+                   "there is a record of this capture, and it cannot be read now: try again later");
+    return ERR_BUSY;
+}
+
 /* Takes what `r` holds.  One that came too late gets a record, too, so that repeats get the same
  * answer.  ERR_BUSY with a sentence. */
 static int start_new(struct captures *cs, struct record *r, struct capture **ret_capture,
@@ -279,6 +344,15 @@ static int start_new(struct captures *cs, struct record *r, struct capture **ret
                        "%d captures are running, which is the limit: try again later", RUNNING_MAX);
         return ERR_BUSY;
     }
+    if (r->from_console && running_for_console(cs) >= RUNNING_CONSOLE_MAX) {
+        (void)snprintf(reterr_text, RECORD_TEXT,
+                       "%d captures of the console are running here, which is the limit: try again "
+                       "later",
+                       RUNNING_CONSOLE_MAX);
+        return ERR_BUSY;
+    }
+    if (spool_is_unread(&cs->spool, r->id))
+        return refuse_unread(reterr_text);
     if (r->not_after_ms < r->created_ms) {
         record_fail(r, err_name(ERR_EXPIRED), NULL, r->created_ms);
         record_end(r, RECORD_EXPIRED, r->created_ms);
@@ -315,16 +389,21 @@ void captures_start(struct captures *cs, const struct msg *m)
 
 /* ---- what becomes of captures ---------------------------------------------------------------- */
 
+static bool is_ours(const struct captures *cs, const struct record *r)
+{
+    return r->from_console && r->host && str_eq(r->host, cs->host);
+}
+
 static void tell_watch(struct captures *cs, const struct record *r)
 {
-    if (r->from_console && cs->watch.changed)
+    if (is_ours(cs, r) && cs->watch.changed)
         cs->watch.changed(cs->watch.arg, r);
 }
 
 static void tell_refused(struct captures *cs, const struct capture *c)
 {
     char text[RECORD_TEXT];
-    if (!c->record.from_console || !cs->watch.refused)
+    if (!is_ours(cs, &c->record) || !cs->watch.refused)
         return;
     (void)snprintf(text, sizeof text,
                    "the capture was not started: its record cannot be written: %s",
@@ -349,8 +428,6 @@ static void on_capture_answer(struct capture *c)
             answer_ended(cs, c->waiters.items[i], &c->record);
     if (c->error < 0)
         tell_refused(cs, c);
-    else if (record_ended(&c->record) && !c->stored)
-        tell_watch(cs, &c->record);
 }
 
 static void on_capture_done(struct capture *c)
@@ -362,9 +439,6 @@ static void on_capture_done(struct capture *c)
     captures_retain(cs);
     if (c->stored)
         tell_watch(cs, &c->record);
-    /* captures_forget_console() came while the end was being written. */
-    if (c->stored && c->record.delivered)
-        captures_mark_delivered(cs, c->record.id, NULL, NULL);
     packing_run(&cs->packing);
 }
 
@@ -373,13 +447,13 @@ static void on_packed(void *arg, const struct record *r)
     struct captures *cs = arg;
     if (!record_has_result(r))
         tell_watch(cs, r);
-    else if (r->from_console && cs->watch.packed)
+    else if (is_ours(cs, r) && cs->watch.packed)
         cs->watch.packed(cs->watch.arg, r->id);
 }
 
 void captures_retain(struct captures *cs)
 {
-    spool_retain(&cs->spool, loop_wall_ms());
+    spool_retain(&cs->spool, loop_wall_ms(), (int64_t)(uv_hrtime() / 1000000));
 }
 
 static void on_lost(void *arg, int result, const struct record *r)
@@ -390,7 +464,10 @@ static void on_lost(void *arg, int result, const struct record *r)
 
 void captures_lose_result(struct captures *cs, const char *id, int error)
 {
-    amend_start(&cs->amends, id, error == -ENOENT ? amend_missing : amend_damaged, on_lost, cs);
+    amend_change change = error == -ENOENT       ? amend_missing
+                          : error == ERR_TOO_BIG ? amend_too_large
+                                                 : amend_damaged;
+    amend_start(&cs->amends, id, change, on_lost, cs);
 }
 
 /* ---- the other requests ---------------------------------------------------------------------- */
@@ -479,7 +556,7 @@ static int check_owed(const struct captures *cs, char reterr_text[static RECORD_
 {
     int64_t bytes;
     size_t count = spool_owed(&cs->spool, &bytes);
-    if (count < OWED_MAX && bytes < cs->spool.limit_bytes)
+    if (count < OWED_MAX && bytes < cs->spool.limit_bytes / 2)
         return 0;
     (void)snprintf(reterr_text, RECORD_TEXT,
                    "%zu captures wait for the console to acknowledge them, with %" PRId64
@@ -505,7 +582,7 @@ int captures_start_for_console(struct captures *cs, const json_t *message,
     struct capture *c;
     AUTORECORD struct record r;
     record_init(&r);
-    int e = record_from_console(message, loop_wall_ms(), &r, reterr_text);
+    int e = record_from_console(message, cs->host, loop_wall_ms(), &r, reterr_text);
     if (e == 0)
         e = check_owed(cs, reterr_text);
     if (e == 0)
@@ -517,7 +594,7 @@ int captures_start_for_console(struct captures *cs, const json_t *message,
 static int need_for_console(struct captures *cs, const char *id, struct capture **ret_capture)
 {
     struct capture *c = find_live(cs, id);
-    if (c && c->record.from_console) {
+    if (c && is_ours(cs, &c->record)) {
         *ret_capture = c;
         return 0;
     }
@@ -541,13 +618,13 @@ int captures_cancel_for_console(struct captures *cs, const char *id)
 const struct record *captures_live_for_console(struct captures *cs, const char *id)
 {
     const struct capture *c = find_live(cs, id);
-    return c && c->record.from_console ? &c->record : NULL;
+    return c && is_ours(cs, &c->record) ? &c->record : NULL;
 }
 
 const struct spool_entry *captures_find_for_console(struct captures *cs, const char *id)
 {
     const struct spool_entry *e = spool_find(&cs->spool, id);
-    return e && e->from_console && !find_live(cs, id) ? e : NULL;
+    return e && spool_is_ours(&cs->spool, e) && !find_live(cs, id) ? e : NULL;
 }
 
 static bool deliver(struct record *r, void *arg)
@@ -556,17 +633,14 @@ static bool deliver(struct record *r, void *arg)
     return true;
 }
 
-void captures_forget_console(struct captures *cs)
+void captures_belong(struct captures *cs, const char *host)
 {
     struct capture *c;
+    (void)snprintf(cs->host, sizeof cs->host, "%s", host ? host : "");
+    spool_belong(&cs->spool, host);
     LIST_EACH(c, &cs->live)
-    if (c->record.from_console)
-        c->record.delivered = true;
-    for (size_t i = 0; i < cs->spool.count; i++) {
-        const struct spool_entry *e = &cs->spool.entries[i];
-        if (e->from_console && !e->delivered && !find_live(cs, e->id))
-            captures_mark_delivered(cs, e->id, NULL, NULL);
-    }
+    if (c->record.from_console && !is_ours(cs, &c->record))
+        (void)capture_cancel(c);
 }
 
 void captures_mark_delivered(struct captures *cs, const char *id, amend_cb done, void *arg)

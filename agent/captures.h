@@ -27,9 +27,11 @@ struct msg;
 /* Who wants to know of the console's captures.  All are called from the loop. */
 struct captures_watch {
     void *arg;
-    /* The record is another: journaled, in a new phase, ended, with another warning.  An end that
-     * could not be stored at once is told again when it is. */
+    /* The record is another: journaled, in a new phase, ended, with another warning.  An end is told when it is on disk, and not
+     * earlier. */
     void (*changed)(void *arg, const struct record *r);
+    /* One that could not be read when the agent began has ended, and now it can be. */
+    void (*found)(void *arg, const char *id);
     /* Its result is packed. */
     void (*packed)(void *arg, const char *id);
     /* It could not be started after all, and there is no record. */
@@ -43,11 +45,13 @@ struct captures {
     struct packing packing;
     struct unpacking unpacking;
     struct captures_watch watch; /* all NULL: nobody */
+    char host[UUID_TEXT];        /* who we are for the console; "": there is none */
     struct list
         live; /* of struct capture: those that have not ended, or whose end is not on disk */
     struct listing *listing;     /* the list that is being read; NULL: none */
     struct strlist list_waiters; /* ids of requests: first those that it answers, then later ones */
     size_t list_answers;
+    uv_timer_t again; /* for records that could not be read */
     bool open;
     bool closing;
 };
@@ -80,7 +84,12 @@ void captures_get(struct captures *cs, const struct msg *m);
 
 /* ---- captures of the console: it sees its own and no others --------------------------------------
  *
+ * Its own are those that it asked for while it knew this host by the name that captures_belong() was told last.
+ *
  * The functions return 0 or an error; those with a text then have a sentence in it. */
+
+/* Who we are for the console from now on; NULL: there is none.  What runs for another one is cancelled. */
+void captures_belong(struct captures *cs, const char *host);
 
 /* Starts one, as captures_start(); what becomes of it the watcher is told.  For an id that is known
  * nothing happens (0). */
@@ -101,13 +110,11 @@ const struct spool_entry *captures_find_for_console(struct captures *cs, const c
 /* Notes in the record that the console has acknowledged the end.  `done` as in amend.h. */
 void captures_mark_delivered(struct captures *cs, const char *id, amend_cb done, void *arg);
 
-/* There is no console any more: nothing is owed to it. */
-void captures_forget_console(struct captures *cs);
-
 /* Removes what is too much now; after something was acknowledged. */
 void captures_retain(struct captures *cs);
 
-/* Notes why there is no result any more; the watcher is told. */
+/* Notes why there is no result any more (-ENOENT: it has gone, ERR_TOO_BIG: the console takes none so large, else: it is
+ * damaged); the watcher is told. */
 void captures_lose_result(struct captures *cs, const char *id, int error);
 
 /* ---- what the supervisor says ------------------------------------------------------------------- */

@@ -27,9 +27,10 @@ enum {
        small next to LIMIT_CHANNEL_QUEUE, whatever is in them. */
     BATCH = 16,
     UNTAKEN_MAX = 32,
-    /* A console that refuses a result for now is asked again no sooner, whatever it says; and later
-       when it was our descriptor table that was full. */
-    RETRY_MIN_MS = 100,
+    /* A console that refuses a result for now is asked again no sooner, whatever it says, and after twice as long each time; the
+       first time later when it was our descriptor table that was full. */
+    RETRY_MIN_MS = 1000,
+    RETRY_MAX_MS = 300000,
     RETRY_OURS_MS = 5000,
     /* A result that gets no further for so long makes room for the others, and is begun again later.
        A console that is gone is found out sooner, by the uplink. */
@@ -50,6 +51,7 @@ struct owed {
     bool refused;            /* the console wants the result never */
     bool acknowledged;       /* and that is being noted */
     uint64_t not_before;     /* on the loop's clock: the next try */
+    int64_t retry_ms;        /* the least wait of the next time; 0: it was not put off yet */
     struct sending *sending; /* NULL: its result is not on its way */
 };
 
@@ -69,6 +71,7 @@ struct delivery {
     uv_loop_t *loop;
     struct delivery_channel channel;
     bool open;
+    bool moved; /* something was acknowledged on this connection */
     bool freed;
     struct list owed;    /* of struct owed, the oldest first */
     struct list sending; /* of struct sending, in the order in which they get their turn */
@@ -83,6 +86,7 @@ struct delivery {
 
 static void on_changed(void *arg, const struct record *r);
 static void on_packed(void *arg, const char *id);
+static void on_found(void *arg, const char *id);
 static void on_refused(void *arg, const char *id, int error, const char *text);
 static void on_told(struct listing *l, json_t *result);
 static void on_marked(void *arg, int result, const struct record *r);
@@ -141,11 +145,11 @@ struct delivery *delivery_new(struct captures *cs)
     d->loop = cs->home.loop;
     list_init(&d->owed);
     list_init(&d->sending);
-    for (size_t i = 0; i < cs->spool.count; i++)
-        if (cs->spool.entries[i].from_console && !cs->spool.entries[i].delivered)
-            (void)owed_get(d, cs->spool.entries[i].id);
-    cs->watch = (struct captures_watch){
-        .arg = d, .changed = on_changed, .packed = on_packed, .refused = on_refused};
+    cs->watch = (struct captures_watch){.arg = d,
+                                        .changed = on_changed,
+                                        .found = on_found,
+                                        .packed = on_packed,
+                                        .refused = on_refused};
     return d;
 }
 
@@ -235,9 +239,12 @@ static void tell_record(struct delivery *d, struct owed *o, json_t *record)
     d->untaken++;
 }
 
+/* An end that is not on disk yet might be another one after a crash: on_changed() comes when it is. */
 static void tell_live(struct delivery *d, struct owed *o, const struct record *r)
 {
-    tell_record(d, o, record_to_json(r));
+    o->to_tell = false;
+    if (!record_ended(r))
+        tell_record(d, o, record_to_json(r));
 }
 
 /* Those whose records are in memory are told at once, the others are read first, a few at a time.
@@ -341,6 +348,7 @@ void delivery_open(struct delivery *d, const struct delivery_channel *channel)
     delivery_close(d);
     d->channel = *channel;
     d->open = true;
+    d->moved = false;
     d->blobs = 0;
     d->untaken = 0;
     d->retry = timer_new(d);
@@ -362,8 +370,16 @@ static void on_changed(void *arg, const struct record *r)
     struct owed *o = r->delivered ? owed_find(d, r->id) : owed_get(d, r->id);
     if (!d->open || !o)
         return;
-    tell_live(d, o, r);
+    tell_record(d, o, record_to_json(r));
     begin_blobs(d);
+}
+
+static void on_found(void *arg, const char *id)
+{
+    struct delivery *d = arg;
+    struct owed *o = owed_get(d, id);
+    if (d->open)
+        tell(d, o);
 }
 
 static void on_packed(void *arg, const char *id)
@@ -381,10 +397,22 @@ static void on_refused(void *arg, const char *id, int error, const char *text)
         tell_unknown(d, id, error, text);
 }
 
-void delivery_forget(struct delivery *d)
+void delivery_belong(struct delivery *d, const char *host)
 {
+    const struct spool *s = &d->cs->spool;
+    /* Without a console there may still be something that runs for the last one. */
+    if (host && str_eq(d->cs->host, host))
+        return;
     drop_all(d);
-    captures_forget_console(d->cs);
+    captures_belong(d->cs, host);
+    for (size_t i = 0; i < s->count; i++)
+        if (spool_is_ours(s, &s->entries[i]) && !s->entries[i].delivered)
+            (void)owed_get(d, s->entries[i].id);
+}
+
+bool delivery_has_moved(const struct delivery *d)
+{
+    return d->moved;
 }
 
 /* ---- results: beginning ---------------------------------------------------------------------- */
@@ -403,7 +431,10 @@ static void wait_for_retry(struct delivery *d)
 
 static void put_off(struct delivery *d, struct owed *o, int64_t ms)
 {
-    o->not_before = uv_now(d->loop) + (uint64_t)(ms < RETRY_MIN_MS ? RETRY_MIN_MS : ms);
+    int64_t least_ms = o->retry_ms ? o->retry_ms : RETRY_MIN_MS;
+    int64_t wait_ms = ms > least_ms ? ms : least_ms;
+    o->not_before = uv_now(d->loop) + (uint64_t)wait_ms;
+    o->retry_ms = least_ms * 2 < RETRY_MAX_MS ? least_ms * 2 : RETRY_MAX_MS;
     wait_for_retry(d);
 }
 
@@ -447,7 +478,8 @@ static void begin_blob(struct delivery *d, struct owed *o, const struct record *
 /* The file cannot be opened: it has gone, is another one, or there are no descriptors left. */
 static void cannot_begin(struct delivery *d, struct owed *o, int error)
 {
-    log_warn(error, "cannot send the result of capture %s", o->id);
+    if (!o->retry_ms)
+        log_warn(error, "cannot send the result of capture %s", o->id);
     if (error != -ENOENT && error != ERR_MISMATCH) {
         put_off(d, o, RETRY_OURS_MS);
         return;
@@ -462,16 +494,19 @@ static void try_to_begin(struct delivery *d, struct owed *o, enum record_kind ki
     AUTORECORD struct record r;
     record_init(&r);
     int e = spool_read(&d->cs->spool, o->id, &r, why);
+    /* A record that says otherwise than the index is just being changed. */
+    if (e == 0 && (!record_packed(&r) || !record_has_result(&r)))
+        e = ERR_BUSY;
     if (e < 0) {
-        log_warn(e, "cannot read the record of capture %s", o->id);
+        if (!o->retry_ms)
+            log_warn(e, "cannot read the record of capture %s", o->id);
         put_off(d, o, RETRY_OURS_MS);
         return;
     }
-    if (!record_packed(&r) || !record_has_result(&r) ||
-        r.stored_bytes > (int64_t)LIMIT_BLOB_STORED || r.bytes > (int64_t)LIMIT_RESULT) {
-        log_warn(0, "the result of capture %s cannot be sent: it is no packed result, or too large",
-                 o->id);
+    if (r.stored_bytes > (int64_t)LIMIT_BLOB_STORED || r.bytes > (int64_t)LIMIT_RESULT) {
+        log_warn(0, "the result of capture %s is larger than what a console takes", o->id);
         o->settled = true;
+        captures_lose_result(d->cs, o->id, ERR_TOO_BIG);
         return;
     }
     int fd = spool_open_packed(&d->cs->spool, o->id, kind, r.stored_bytes);
@@ -517,11 +552,17 @@ static void on_ready(void *arg, int result)
         d->channel.wake(d->channel.arg);
         return;
     }
-    log_err(result, "cannot read the result of capture %s", s->owed->id);
     struct owed *o = s->owed;
+    if (!o->retry_ms)
+        log_err(result, "cannot read the result of capture %s", o->id);
     sending_end(s);
-    o->settled = true;
-    captures_lose_result(d->cs, o->id, ERR_MISMATCH);
+    if (result == ERR_MISMATCH) {
+        o->settled = true;
+        captures_lose_result(d->cs, o->id, result);
+    } else {
+        /* A disk that fails now is no reason to lose what is on it. */
+        put_off(d, o, RETRY_OURS_MS);
+    }
     begin_blobs(d);
 }
 
@@ -629,10 +670,21 @@ struct mark {
     char id[UUID_TEXT];
 };
 
+/* Once, and the connection is over. */
+static void misfit(struct delivery *d, const char *what)
+{
+    AUTOFREE char *text = xasprintf("the console has sent what does not fit: %s", what);
+    d->channel.break_off(d->channel.arg, ERR_PROTOCOL, text);
+}
+
 static void take_ack(struct delivery *d, const char *id, const json_t *message)
 {
     struct owed *o = owed_find(d, id);
     const struct spool_entry *e = captures_find_for_console(d->cs, id);
+    if (captures_live_for_console(d->cs, id)) {
+        misfit(d, "an acknowledgement of a capture that has not ended");
+        return;
+    }
     if (!o || !e || !e->ended || o->acknowledged) {
         log_debug("the console acknowledges capture %s, which %s", id,
                   !o   ? "is not owed to it"
@@ -648,6 +700,7 @@ static void take_ack(struct delivery *d, const char *id, const json_t *message)
     if (o->sending)
         sending_end(o->sending);
     o->acknowledged = true;
+    d->moved = true;
     struct mark *m = xcalloc(1, sizeof *m);
     m->owner = d;
     memcpy(m->id, o->id, UUID_TEXT);
@@ -673,32 +726,34 @@ static void on_marked(void *arg, int result, const struct record *r)
         captures_retain(d->cs);
 }
 
-static void not_now(const struct sending *s, const char *what)
-{
-    log_warn(0, "the console's %s for the result of capture %s does not fit, ignoring", what,
-             s->owed->id);
-}
-
 static void take_go(struct sending *s, const json_t *message)
 {
     if (transfer_go(s->transfer, (uint64_t)json_get_int(message, "offset", 0)) < 0)
-        not_now(s, "blob.go");
+        misfit(s->owner, "a blob.go that is past the end or the second one");
     else
         s->owner->channel.wake(s->owner->channel.arg);
 }
 
 static void take_blob_ack(struct sending *s, const json_t *message)
 {
-    if (transfer_ack(s->transfer, (uint64_t)json_get_int(message, "offset", 0)) < 0)
-        not_now(s, "blob.ack");
-    else
-        s->owner->channel.wake(s->owner->channel.arg);
+    int r = transfer_ack(s->transfer, (uint64_t)json_get_int(message, "offset", 0));
+    if (r < 0) {
+        misfit(s->owner, "a blob.ack of what was not sent, or was acknowledged before");
+        return;
+    }
+    s->owner->moved |= r > 0;
+    s->owner->channel.wake(s->owner->channel.arg);
 }
 
 static void take_done(struct sending *s, const json_t *message)
 {
     struct delivery *d = s->owner;
+    if (s->end) {
+        misfit(d, "a blob.done before the blob.end");
+        return;
+    }
     log_debug("the console has the result of capture %s", s->owed->id);
+    d->moved = true;
     s->owed->settled = true;
     sending_end(s);
     begin_blobs(d);
@@ -709,8 +764,9 @@ static void take_refused(struct sending *s, const json_t *message)
     struct delivery *d = s->owner;
     struct owed *o = s->owed;
     int64_t retry_ms = json_get_int(message, "retry_ms", -1);
-    log_warn(0, "the console does not take the result of capture %s%s: %s", o->id,
-             retry_ms < 0 ? "" : " for now", json_get_string(message, "text", ""));
+    if (!o->retry_ms || retry_ms < 0)
+        log_warn(0, "the console does not take the result of capture %s%s: %s", o->id,
+                 retry_ms < 0 ? "" : " for now", json_get_string(message, "text", ""));
     sending_end(s);
     if (retry_ms < 0)
         o->refused = true;
@@ -750,6 +806,10 @@ static void take_of_blob(struct delivery *d, const char *type, const json_t *mes
 {
     int64_t blob = json_get_int(message, "blob", 0);
     struct sending *s = find_sending(d, blob);
+    if (blob > d->blobs) {
+        misfit(d, "a word about a result that was not begun");
+        return;
+    }
     if (!s) {
         log_debug("%s for blob %lld, which is over", type, (long long)blob);
         return;

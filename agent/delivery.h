@@ -22,6 +22,8 @@ struct delivery_channel {
     void (*send)(void *arg, const char *type, json_t *fields);
     /* There may be pieces now: call delivery_chunk() when the socket takes more. */
     void (*wake)(void *arg);
+    /* The console has said what does not fit: ends the connection.  It may call delivery_close(). */
+    void (*break_off)(void *arg, int code, const char *text);
     bool takes_blobs; /* the console's capabilities name "blob" */
 };
 
@@ -35,8 +37,11 @@ void delivery_open(struct delivery *d, const struct delivery_channel *channel);
 /* Nothing is sent any more.  Twice is fine. */
 void delivery_close(struct delivery *d);
 
-/* This host has no console any more (unlinked): nothing is owed to it, and the next one is told only of its own captures. */
-void delivery_forget(struct delivery *d);
+/* Who we are for the console from now on; NULL: there is none.  What is owed is what that console asked for, and no other. */
+void delivery_belong(struct delivery *d, const char *host);
+
+/* Has the console acknowledged anything on this connection? */
+bool delivery_has_moved(const struct delivery *d);
 
 /* capture.start, .stop, .cancel, .get, .ack and blob.go, .ack, .done, .refused; their fields have been checked. */
 void delivery_take(struct delivery *d, const char *type, const json_t *message);

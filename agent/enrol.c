@@ -55,6 +55,16 @@ struct enrol *enrol_start(uv_loop_t *loop, const char *home, const struct enrol_
     return e;
 }
 
+void enrol_token_hash(const struct enrol_token *token, char ret_hash[static SHA256_TEXT])
+{
+    uint8_t hash[SHA256_BYTES];
+    char *text = enrol_token_text(token);
+    sha256(text, strlen(text), hash);
+    sha256_to_hex(hash, ret_hash);
+    secret_wipe(text, strlen(text));
+    free(text);
+}
+
 void enrol_cancel(struct enrol *e)
 {
     atomic_store(&e->cancelled, true);
@@ -118,6 +128,9 @@ static int ask(struct enrol *e, const char *body)
 
 static int store(struct enrol *e)
 {
+    char hash[SHA256_TEXT];
+    enrol_token_hash(&e->token, hash);
+    e->id.token = xstrdup(hash);
     int r = identity_save(e->home, &e->id);
     if (r < 0)
         (void)snprintf(e->text, sizeof e->text,

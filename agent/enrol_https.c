@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/address.h"
 #include "agent/foreign.h"
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/secure/host.h"
 #include "lib/secure/tls.h"
 #include "lib/secure/token.h"
 
@@ -120,7 +120,7 @@ static bool set_security(const struct post *p)
            set(p->handle, CURLOPT_CAPATH, NULL) == CURLE_OK &&
            set(p->handle, CURLOPT_SSL_CTX_FUNCTION, on_tls_context) == CURLE_OK &&
            set(p->handle, CURLOPT_SSL_CTX_DATA, p) == CURLE_OK &&
-           (!address_is_loopback(p->token->host) || set(p->handle, CURLOPT_PROXY, "") == CURLE_OK);
+           (!host_is_loopback(p->token->host) || set(p->handle, CURLOPT_PROXY, "") == CURLE_OK);
 }
 
 static bool set_limits(const struct post *p)

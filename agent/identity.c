@@ -46,6 +46,7 @@ void identity_clear(struct identity *id)
     free(id->agents);
     free(id->web);
     free(id->name);
+    free(id->token);
     *id = (struct identity){0};
 }
 
@@ -57,7 +58,8 @@ static int refuse(char *reterr_text, size_t size, const char *sentence)
     return ERR_INVALID;
 }
 
-int identity_check(struct identity *id, int64_t now_ms, char *reterr_text, size_t size)
+/* All but the authority's word for the certificate. */
+static int check_parts(struct identity *id, char *reterr_text, size_t size)
 {
     struct cert_facts facts;
     struct address address;
@@ -73,6 +75,14 @@ int identity_check(struct identity *id, int64_t now_ms, char *reterr_text, size_
         return refuse(reterr_text, size, "the certificate is for another key");
     id->from_ms = facts.not_before_s * 1000;
     id->until_ms = facts.not_after_s * 1000;
+    return 0;
+}
+
+int identity_check(struct identity *id, int64_t now_ms, char *reterr_text, size_t size)
+{
+    int r = check_parts(id, reterr_text, size);
+    if (r < 0)
+        return r;
     return cert_check(id->cert_pem, id->ca_pem, false, now_ms / 1000, reterr_text, size);
 }
 
@@ -124,6 +134,21 @@ static int remove_file(const char *home, const char *name)
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+static const char *const file_names[] = {LINK_FILE, KEY_FILE, NEXT_KEY_FILE, CERT_FILE, CA_FILE};
+
+/* What path_write_atomic() leaves when it is killed; a key may be in it. */
+static int remove_half_written(const char *home)
+{
+    int first = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(file_names); i++) {
+        AUTOFREE char *name = xasprintf("%s.tmp", file_names[i]);
+        int r = remove_file(home, name);
+        if (first == 0)
+            first = r;
+    }
+    return first;
+}
+
 /* So that what was removed stays so after a power failure. */
 static int sync_folder(const char *home)
 {
@@ -143,6 +168,7 @@ static int write_link(const char *home, const struct identity *id)
     json_set_string(link, "agents", id->agents);
     json_set_string(link, "web", id->web);
     json_set_string(link, "name", id->name);
+    json_set_string(link, "token", id->token);
     json_set_int(link, "issued_ms", id->issued_ms);
     AUTOBUF struct buf text = BUF_INIT(LINK_FILE_MAX);
     int r = json_to_buf(link, &text);
@@ -162,6 +188,7 @@ static int read_link(const char *home, struct identity *id)
     id->agents = xstrdup_null(json_get_string(link, "agents", NULL));
     id->web = xstrdup_null(json_get_string(link, "web", NULL));
     id->name = xstrdup(json_get_string(link, "name", ""));
+    id->token = xstrdup(json_get_string(link, "token", ""));
     id->issued_ms = json_get_int(link, "issued_ms", 0);
     return id->host && id->agents && id->web ? 0 : ERR_SYNTAX;
 }
@@ -175,21 +202,23 @@ static int take_next_key(const char *home)
     return rename(from, to) < 0 ? -errno : 0;
 }
 
-/* When a crash came between the certificate and its key, the last step is made up for: also in `id`, when it cannot be done on
- * disk. */
-static int finish_renewal(const char *home, struct identity *id)
+/* When a crash came between the certificate and its key, the next key is the right one: takes it into `id`.  1: it did, and
+ * take_next_key() is to do the same on disk; 0; or an error that may pass. */
+static int use_next_key(const char *home, struct identity *id)
 {
     char *next = NULL;
-    if (cert_check_key(id->cert_pem, id->key_pem) == 0 ||
-        read_file(home, NEXT_KEY_FILE, CERT_PEM_MAX, &next) < 0)
+    if (cert_check_key(id->cert_pem, id->key_pem) == 0)
         return 0;
+    int r = read_file(home, NEXT_KEY_FILE, CERT_PEM_MAX, &next);
+    if (r < 0)
+        return identity_may_pass(r) ? r : 0;
     if (cert_check_key(id->cert_pem, next) < 0) {
         wipe(next);
         return 0;
     }
     wipe(id->key_pem);
     id->key_pem = next;
-    return take_next_key(home);
+    return 1;
 }
 
 static int read_pems(const char *home, struct identity *id, const char **ret_name)
@@ -208,8 +237,29 @@ static int read_pems(const char *home, struct identity *id, const char **ret_nam
     return 0;
 }
 
-int identity_load(const char *home, int64_t now_ms, struct identity *ret_id, char *reterr_text,
-                  size_t size)
+/* A moment at which both the certificate and its authority are valid, whatever our clock says. */
+static int64_t valid_ms(const struct identity *id)
+{
+    struct cert_facts ca;
+    int64_t from_ms = id->from_ms;
+    if (cert_read(id->ca_pem, &ca) == 0 && ca.not_before_s * 1000 > from_ms)
+        from_ms = ca.not_before_s * 1000;
+    return from_ms;
+}
+
+static int check_whenever(struct identity *id, char *reterr_text, size_t size)
+{
+    int r = check_parts(id, reterr_text, size);
+    return r < 0 ? r : identity_check(id, valid_ms(id), reterr_text, size);
+}
+
+bool identity_may_pass(int error)
+{
+    /* Our own codes are about what stands in the files; a file that is missing or is a link stays so. */
+    return error < 0 && error > ERR_FAILED && error != -ENOENT && error != -ELOOP;
+}
+
+int identity_load(const char *home, struct identity *ret_id, char *reterr_text, size_t size)
 {
     AUTOIDENTITY struct identity id = {0};
     const char *name = LINK_FILE;
@@ -219,15 +269,24 @@ int identity_load(const char *home, int64_t now_ms, struct identity *ret_id, cha
     if (r == 0)
         r = read_pems(home, &id, &name);
     if (r < 0) {
-        (void)snprintf(reterr_text, size, "%s/agent/%s cannot be used: %s", home, name, err_str(r));
+        (void)snprintf(reterr_text, size, "the files in agent/ cannot be %s: %s: %s",
+                       identity_may_pass(r) ? "read now" : "used", name, err_str(r));
         return r;
     }
-    (void)finish_renewal(home, &id);
-    char why[IDENTITY_TEXT];
-    r = identity_check(&id, now_ms, why, sizeof why);
+    r = use_next_key(home, &id);
+    if (r < 0) {
+        (void)snprintf(reterr_text, size, "the files in agent/ cannot be read now: %s: %s",
+                       NEXT_KEY_FILE, err_str(r));
+        return r;
+    }
+    /* What cannot be done now is done the next time. */
+    if (r > 0)
+        (void)take_next_key(home);
+    char why[IDENTITY_TEXT / 2];
+    r = check_whenever(&id, why, sizeof why);
     if (r < 0 && r != ERR_EXPIRED) {
-        (void)snprintf(reterr_text, size, "the files in %s/agent do not fit together: %s", home,
-                       why);
+        (void)snprintf(reterr_text, size,
+                       "the files in agent/ cannot be used: they do not fit together: %s", why);
         return r;
     }
     *ret_id = id;
@@ -248,7 +307,9 @@ int identity_prepare(const char *home)
         return -errno;
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
         return -EPERM;
-    return (st.st_mode & 077) && chmod(path, FOLDER_MODE) < 0 ? -errno : 0;
+    if ((st.st_mode & 077) && chmod(path, FOLDER_MODE) < 0)
+        return -errno;
+    return remove_half_written(home);
 }
 
 int identity_save(const char *home, const struct identity *id)
@@ -276,7 +337,9 @@ static int settle(const char *home)
     AUTOIDENTITY struct identity stored = {0};
     const char *name;
     int r = read_pems(home, &stored, &name);
-    return r < 0 ? r : finish_renewal(home, &stored);
+    if (r == 0)
+        r = use_next_key(home, &stored);
+    return r > 0 ? take_next_key(home) : r;
 }
 
 int identity_renew(const char *home, const struct identity *id)
@@ -296,13 +359,15 @@ int identity_renew(const char *home, const struct identity *id)
 
 int identity_forget(const char *home)
 {
-    static const char *const names[] = {LINK_FILE, KEY_FILE, NEXT_KEY_FILE, CERT_FILE, CA_FILE};
     int first = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        int r = remove_file(home, names[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(file_names); i++) {
+        int r = remove_file(home, file_names[i]);
         if (first == 0)
             first = r;
     }
-    int r = sync_folder(home);
+    int r = remove_half_written(home);
+    if (first == 0)
+        first = r;
+    r = sync_folder(home);
     return first < 0 ? first : r;
 }

@@ -15,11 +15,15 @@
 #include "lib/wire/conn.h"
 #include "lib/wire/msg.h"
 
+/* A connection that lived so long was a good one: the next break is a first one. */
+enum { LIVED_MS = 60000 };
+
 static void on_open(void *arg, const json_t *hello);
 static void on_message(void *arg, const char *type, const json_t *message);
 static size_t on_room(void *arg, uint8_t frame[static BLOB_HEADER + BLOB_CHUNK]);
 static void on_closed(void *arg, int code, const char *text);
 static int send_message(void *arg, const char *type, json_t *fields);
+static void break_off(void *arg, int code, const char *text);
 static void on_renewed(void *arg, int result, struct identity *fresh);
 static void on_retry(uv_timer_t *timer);
 
@@ -64,28 +68,71 @@ struct link *link_new(uv_loop_t *loop, const char *home, struct conn *conn,
 
 bool link_is_linked(const struct link *l)
 {
-    return l->id.host;
+    return l->id.host || l->unloaded;
+}
+
+static void end_reason(struct link *l)
+{
+    if (l->again > 0)
+        log_info("%u times more: %s", l->again, l->logged);
+    l->again = 0;
+    l->logged[0] = '\0';
+}
+
+/* The same reason is logged once, and counted after that. */
+static void log_reason(struct link *l, const char *text)
+{
+    if (str_eq(text, l->logged)) {
+        l->again++;
+        return;
+    }
+    end_reason(l);
+    (void)snprintf(l->logged, sizeof l->logged, "%s", text);
+    log_warn(0, "%s", text);
 }
 
 static void note_error(struct link *l, int code, const char *text)
 {
-    bool same = code == l->error && str_eq(text, l->error_text);
     l->error = code;
+    l->by_console = false;
     (void)snprintf(l->error_text, sizeof l->error_text, "%s", text);
-    if (!same)
-        log_warn(0, "%s", text);
+    log_reason(l, text);
+}
+
+void link_take_identity(struct link *l, struct identity *id)
+{
+    identity_clear(&l->id);
+    l->id = *id;
+    *id = (struct identity){0};
+    l->unloaded = false;
+    l->error = 0;
+    delivery_belong(l->delivery, l->id.host);
+}
+
+int link_load(struct link *l)
+{
+    char text[IDENTITY_TEXT];
+    AUTOIDENTITY struct identity id = {0};
+    int r = identity_load(l->home, &id, text, sizeof text);
+    if (r == 0) {
+        link_take_identity(l, &id);
+        return 0;
+    }
+    l->unloaded = r != ERR_NOT_FOUND;
+    if (l->unloaded) {
+        note_error(l, r, text);
+        link_apply(l, identity_may_pass(r) ? LINK_EV_UNREAD : LINK_EV_UNUSABLE);
+        return r;
+    }
+    delivery_belong(l->delivery, NULL);
+    link_apply(l, LINK_EV_UNLINKED);
+    return r;
 }
 
 void link_start(struct link *l)
 {
-    char text[IDENTITY_TEXT];
-    if (l->ending)
-        return;
-    int r = identity_load(l->home, loop_wall_ms(), &l->id, text, sizeof text);
-    if (r == 0)
+    if (!l->ending && link_load(l) == 0)
         link_apply(l, LINK_EV_LINKED);
-    else if (r != ERR_NOT_FOUND)
-        note_error(l, r, text);
 }
 
 /* ---- states ---------------------------------------------------------------------------------- */
@@ -122,6 +169,8 @@ static void stop_waiting(struct link *l)
 void link_connect_now(struct link *l)
 {
     stop_waiting(l);
+    if (!l->id.host && link_load(l) < 0)
+        return;
     if (loop_wall_ms() < l->id.until_ms) {
         uplink_open(l->uplink, &l->id);
         return;
@@ -148,6 +197,7 @@ static void serve(struct link *l)
     const struct delivery_channel channel = {.arg = l,
                                              .send = deliver_message,
                                              .wake = on_wake,
+                                             .break_off = break_off,
                                              .takes_blobs = uplink_can(l->uplink, UPLINK_BLOB)};
     l->serving = true;
     processes_open(&l->processes);
@@ -195,7 +245,8 @@ void link_apply(struct link *l, enum link_event event)
 static void on_retry(uv_timer_t *timer)
 {
     struct link *l = timer->data;
-    link_apply(l, LINK_EV_RETRY);
+    if (!l->removing)
+        link_apply(l, LINK_EV_RETRY);
 }
 
 /* ---- the connection -------------------------------------------------------------------------- */
@@ -204,7 +255,7 @@ static void on_open(void *arg, const json_t *hello)
 {
     struct link *l = arg;
     l->error = 0;
-    backoff_reset(&l->backoff);
+    l->opened_at = uv_now(l->loop);
     if (l->removing) {
         link_remove_on_open(l);
         return;
@@ -230,9 +281,22 @@ static size_t on_room(void *arg, uint8_t frame[static BLOB_HEADER + BLOB_CHUNK])
     return l->serving ? delivery_chunk(l->delivery, frame) : 0;
 }
 
+/* One that is greeted and then sent away is no better than one that is refused; one over which something has arrived is. */
+static void judge_connection(struct link *l)
+{
+    bool lived = l->opened_at && uv_now(l->loop) - l->opened_at >= LIVED_MS;
+    bool useful = l->serving && delivery_has_moved(l->delivery);
+    l->opened_at = 0;
+    if (lived || useful)
+        backoff_reset(&l->backoff);
+    if (lived)
+        end_reason(l);
+}
+
 static void on_closed(void *arg, int code, const char *text)
 {
     struct link *l = arg;
+    judge_connection(l);
     unserve(l);
     if (l->ending)
         return;
@@ -241,6 +305,7 @@ static void on_closed(void *arg, int code, const char *text)
         return;
     }
     note_error(l, code, text);
+    l->by_console = uplink_by_console(l->uplink);
     link_apply(l, link_event_of_end(code));
     link_set_tried(l);
 }
@@ -249,6 +314,13 @@ static int send_message(void *arg, const char *type, json_t *fields)
 {
     struct link *l = arg;
     return uplink_send(l->uplink, type, fields);
+}
+
+/* The console has said what does not fit: told as the reason when the connection is closed. */
+static void break_off(void *arg, int code, const char *text)
+{
+    struct link *l = arg;
+    uplink_close(l->uplink, code, text);
 }
 
 /* ---- renewal --------------------------------------------------------------------------------- */
@@ -260,9 +332,7 @@ static void on_renewed(void *arg, int result, struct identity *fresh)
     if (result == 0) {
         bool open = l->renewal.open;
         renewal_close(&l->renewal);
-        identity_clear(&l->id);
-        l->id = *fresh;
-        *fresh = (struct identity){0};
+        link_take_identity(l, fresh);
         log_info("this host has a new certificate");
         if (open)
             renewal_open(&l->renewal, &l->id);
@@ -289,7 +359,7 @@ json_t *link_status_json(const struct link *l)
         json_set_string(status, "name", l->id.name);
     add_time(status, "since_ms", l->since_ms);
     add_time(status, "retry_ms", l->retry_at_ms);
-    if (link_is_linked(l)) {
+    if (l->id.host) {
         add_time(status, "certificate_until_ms", l->id.until_ms);
         add_time(status, "renew_ms", identity_renew_ms(&l->id));
     }
@@ -297,6 +367,8 @@ json_t *link_status_json(const struct link *l)
         json_t *error = json_object();
         json_set_string(error, "name", err_name(l->error));
         json_set_string(error, "message", l->error_text);
+        if (l->by_console)
+            json_set_bool(error, "by_console", true);
         (void)json_object_set_new(status, "error", error);
     }
     return status;

@@ -4,7 +4,8 @@
  *     link.set          a token becomes key and certificate (enrol.h), then
  *     connecting        until hello was exchanged; again and again with growing pauses
  *     connected         records and results go out (delivery.h), the list of processes (processes.h), renewals (renewal.h)
- *     refused           as connecting, with pauses of minutes
+ *     refused           as connecting, with pauses of minutes; also when the files of the link cannot be used, and then until
+ *                       link.remove, or until somebody has mended them
  *     link.remove       the console revokes us, the files go
  *
  * The requests come from the supervisor (docs/PROTOCOL.md, "CLI -> supervisor -> agent"), and each is answered exactly once. */

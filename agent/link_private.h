@@ -23,16 +23,22 @@ struct link {
     struct conn *conn;
     struct captures *captures;
     struct delivery *delivery;
-    struct identity id; /* empty: not linked */
+    struct identity id; /* empty: not linked, or not loaded */
+    bool unloaded;      /* there are files, and they cannot be read or used: they are tried again */
     enum link_state state;
     int64_t since_ms; /* wall clock */
     int error;        /* why there is no connection; 0: there is one, or none was tried */
-    char error_text[UPLINK_TEXT];
+    char error_text[IDENTITY_TEXT];
+    bool by_console; /* the console says so, in its bye */
+    /* The reason that was logged last, which is not logged again; how often it came since. */
+    char logged[IDENTITY_TEXT];
+    unsigned again;
     bool ending;
 
     /* the connection */
     struct uplink *uplink;
     struct backoff backoff;
+    uint64_t opened_at; /* on the loop's clock; 0: it is not open */
     uv_timer_t retry;
     int64_t retry_at_ms; /* wall clock; 0: nothing waits */
 
@@ -57,7 +63,14 @@ struct link {
     int forgotten; /* what removing the files returned */
 };
 
+/* Also with files that cannot be used. */
 bool link_is_linked(const struct link *l);
+
+/* Tries to load the files that could not be, and does what the table says; 0, or why not. */
+int link_load(struct link *l);
+
+/* `id` (what it holds is taken) is who we are now. */
+void link_take_identity(struct link *l, struct identity *id);
 
 /* Does what the table says. */
 void link_apply(struct link *l, enum link_event event);

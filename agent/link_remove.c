@@ -54,12 +54,16 @@ void link_remove(struct link *l, const struct msg *m)
     l->revoked = false;
     l->warning[0] = '\0';
     (void)uv_timer_start(&l->remove_deadline, on_deadline, REVOKE_MS, 0);
-    if (link_is_linked(l)) {
+    /* What could not be read a moment ago may be readable now. */
+    if (l->unloaded)
+        (void)link_load(l);
+    if (l->id.host) {
         tell_console(l);
         return;
     }
-    /* There may be files that could not be read. */
-    warn(l, "this host was not linked");
+    warn(l, l->unloaded ? "the files of the link could not be used, so the console was not told: "
+                          "revoke this host there"
+                        : "this host was not linked");
     forget(l);
 }
 
@@ -136,7 +140,10 @@ static void on_forgotten(uv_work_t *work, int status)
         return;
     (void)uv_timer_stop(&l->remove_deadline);
     renewal_forget(&l->renewal);
-    delivery_forget(l->delivery);
+    if (l->forgotten == 0) {
+        delivery_belong(l->delivery, NULL);
+        l->unloaded = false;
+    }
     identity_clear(&l->id);
     l->error = 0;
     l->removing = false;

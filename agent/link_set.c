@@ -30,7 +30,30 @@ static const char *obstacle(const struct link *l, int *ret_error)
     if (l->removing)
         return "this host is just being unlinked: try again in a moment";
     *ret_error = ERR_EXISTS;
+    if (l->unloaded)
+        return "this host is linked already, with files in agent/ that cannot be used: unlink it "
+               "first";
     return link_is_linked(l) ? "this host is linked already: unlink it first" : NULL;
+}
+
+/* This very token has linked this host, and whoever gave it has not heard: the agent ended before it could answer. */
+static bool has_linked(const struct link *l, const struct enrol_token *token)
+{
+    char hash[SHA256_TEXT];
+    enrol_token_hash(token, hash);
+    return !l->set_request && !l->removing && l->id.host && str_eq(l->id.token, hash);
+}
+
+/* Answers as if it had been here all the time. */
+static void attach(struct link *l, const struct msg *m)
+{
+    l->set_request = xstrdup(m->id);
+    if (l->state != LINK_CONNECTING) {
+        link_set_tried(l);
+        return;
+    }
+    (void)uv_timer_start(&l->set_deadline, on_deadline, FIRST_CONNECTION_MS, 0);
+    link_connect_now(l);
 }
 
 void link_set(struct link *l, const struct msg *m)
@@ -42,13 +65,19 @@ void link_set(struct link *l, const struct msg *m)
     /* The same request again. */
     if (str_eq(l->set_request, m->id))
         return;
+    int r = enrol_token_parse(json_string_value(given), json_string_length(given), &token, text,
+                              sizeof text);
+    if (r == 0 && has_linked(l, &token)) {
+        secret_wipe(&token, sizeof token);
+        attach(l, m);
+        return;
+    }
     const char *why = obstacle(l, &error);
     if (why) {
+        secret_wipe(&token, sizeof token);
         (void)conn_error(l->conn, m->id, error, why, NULL);
         return;
     }
-    int r = enrol_token_parse(json_string_value(given), json_string_length(given), &token, text,
-                              sizeof text);
     if (r < 0) {
         (void)conn_error(l->conn, m->id, r, text, NULL);
         return;
@@ -81,10 +110,7 @@ static void on_enrolled(void *arg, int r, const char *text, struct identity *id)
         refuse(l, r, text);
         return;
     }
-    identity_clear(&l->id);
-    l->id = *id;
-    *id = (struct identity){0};
-    l->error = 0;
+    link_take_identity(l, id);
     (void)uv_timer_start(&l->set_deadline, on_deadline, FIRST_CONNECTION_MS, 0);
     link_apply(l, LINK_EV_LINKED);
 }

@@ -1,8 +1,8 @@
 /* link_state.h -- what an event does to the link between this host and its console: the table, apart from doing it.
  *
  *     unlinked → connecting ⇄ connected
- *                    ↑ ↓          ↓
- *                   refused  ←────┘      (each → unlinked)
+ *        ↓           ↑ ↓          ↓
+ *        └───────→ refused  ←─────┘      (each → unlinked)
  */
 #pragma once
 
@@ -24,6 +24,8 @@ const char *link_state_name(enum link_state state);
 
 enum link_event {
     LINK_EV_LINKED,   /* key and certificate are there */
+    LINK_EV_UNREAD,   /* they seem to be, and cannot be read now */
+    LINK_EV_UNUSABLE, /* they are, and cannot be used */
     LINK_EV_OPEN,     /* hello was exchanged */
     LINK_EV_BROKEN,   /* the connection is over, or could not be made */
     LINK_EV_REFUSED,  /* the same, for a reason that minutes do not change */

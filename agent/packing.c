@@ -71,20 +71,25 @@ static void release(struct packing *p)
     p->busy = false;
 }
 
-/* It is left for later; the others go on. */
-static void put_off(struct packing *p, const char *id, int r)
+static void try_again(struct packing *p)
 {
     bool first = p->retry_ms == 0;
-    if (first)
-        log_warn(r, "cannot compress the result of capture %s, trying again later", id);
-    else
-        log_debug("cannot compress the result of capture %s: %s", id, err_str(r));
     if (uv_is_active((uv_handle_t *)&p->again))
         return;
     p->retry_ms = first ? RETRY_MIN_MS : p->retry_ms * 2;
     if (p->retry_ms > RETRY_MAX_MS)
         p->retry_ms = RETRY_MAX_MS;
     (void)uv_timer_start(&p->again, on_again, (uint64_t)p->retry_ms, 0);
+}
+
+/* It is left for later; the others go on. */
+static void put_off(struct packing *p, const char *id, int r)
+{
+    if (p->retry_ms == 0)
+        log_warn(r, "cannot compress the result of capture %s, trying again later", id);
+    else
+        log_debug("cannot compress the result of capture %s: %s", id, err_str(r));
+    try_again(p);
 }
 
 static void on_again(uv_timer_t *timer)
@@ -109,6 +114,8 @@ static void on_gone(void *arg, int result, const struct record *r)
     struct packing *p = arg;
     if (result == 0)
         p->done(p->arg, r);
+    else if (result != -ENOENT && result != ERR_CANCELLED && !p->closing)
+        try_again(p);
 }
 
 /* False: it could not be, and was put off. */

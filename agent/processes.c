@@ -107,14 +107,18 @@ uint64_t processes_hash(const json_t *list)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-static void cut(struct processes *p, json_t *list, size_t keep)
+/* The list says how many are missing. */
+static void cut(struct processes *p, json_t *fields, size_t keep)
 {
+    json_t *list = json_object_get(fields, "processes");
+    size_t left_out = json_array_size(list) - keep;
     if (!p->cut)
         log_warn(
             0, "this host has too many processes for one message, the console is not told of all");
     p->cut = true;
     while (json_array_size(list) > keep)
         (void)json_array_remove(list, json_array_size(list) - 1);
+    json_set_int(fields, "left_out", json_get_int(fields, "left_out", 0) + (int64_t)left_out);
 }
 
 static void tell(struct processes *p, json_t *list)
@@ -123,9 +127,9 @@ static void tell(struct processes *p, json_t *list)
     json_set_int(fields, "at_ms", loop_wall_ms());
     (void)json_object_set(fields, "processes", list);
     if (json_array_size(list) > LIMIT_INSTANCES)
-        cut(p, list, LIMIT_INSTANCES);
+        cut(p, fields, LIMIT_INSTANCES);
     while (p->send(p->arg, "processes", fields) == ERR_TOO_BIG && json_array_size(list) > 0)
-        cut(p, list, json_array_size(list) / 4 * 3);
+        cut(p, fields, json_array_size(list) / 4 * 3);
     p->sent = true;
     p->sent_ms = now_ms(p);
 }

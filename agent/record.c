@@ -67,7 +67,7 @@ enum { REQUEST = 1, PROGRESS = 2, ANSWER = 4, OURS = 8, CONSOLE = 16, ANY = 31 }
 enum { FOUND = PROGRESS | ANSWER };
 
 /* Room that is kept for the warnings of record.h. */
-enum { OUR_WARNINGS = 4 };
+enum { OUR_WARNINGS = 5 };
 
 #define MAX_TIME (1LL << 50)
 
@@ -99,6 +99,7 @@ static const struct text_field texts[] = {
     {"app",           AT(app),           LIMIT_NAME,  REQUEST, true,  false},
     {"requester",     AT(requester),     LIMIT_NAME,  REQUEST, false, false},
     {"role",          AT(role),          RECORD_ROLE, CONSOLE, false, false},
+    {"host",          AT(host),          UUID_TEXT - 1, OURS,  false, false},
     {"node_version",  AT(node_version),  RECORD_WORD, FOUND,   false, false},
     {"reason",        AT(reason),        RECORD_WORD, ANSWER,  false, false},
     {"sha256",        AT(sha256),        RECORD_HASH, OURS,    false, true},
@@ -266,8 +267,8 @@ int record_from_request(const json_t *params, int64_t now_ms, struct record *ret
     return from_request(params, REQUEST, now_ms, ret_record, reterr_text);
 }
 
-int record_from_console(const json_t *message, int64_t now_ms, struct record *ret_record,
-                        char reterr_text[static RECORD_TEXT])
+int record_from_console(const json_t *message, const char *host, int64_t now_ms,
+                        struct record *ret_record, char reterr_text[static RECORD_TEXT])
 {
     AUTORECORD struct record r;
     record_init(&r);
@@ -277,6 +278,7 @@ int record_from_console(const json_t *message, int64_t now_ms, struct record *re
     if (!r.role)
         return refuse(reterr_text, ERR_INVALID, "capture.start: field \"role\" is missing");
     r.from_console = true;
+    r.host = xstrdup(host);
     *ret_record = r;
     record_init(&r);
     return 0;
@@ -438,6 +440,7 @@ json_t *record_to_json(const struct record *r)
 json_t *record_for_console(json_t *record)
 {
     (void)json_object_del(record, "delivered");
+    (void)json_object_del(record, "host");
     return record;
 }
 
@@ -617,5 +620,5 @@ bool record_has_result(const struct record *r)
 {
     return (r->state == RECORD_DONE || r->state == RECORD_PARTIAL) &&
            !has_warning(r, RECORD_RESULT_REMOVED) && !has_warning(r, RECORD_RESULT_MISSING) &&
-           !has_warning(r, RECORD_RESULT_DAMAGED);
+           !has_warning(r, RECORD_RESULT_DAMAGED) && !has_warning(r, RECORD_RESULT_TOO_LARGE);
 }

@@ -81,6 +81,7 @@ struct record {
     char *app;
     char *requester;
     char *role; /* of the console's account */
+    char *host; /* whom the console takes us for: says which console it was */
     char *node_version;
     char *reason;
     char *sha256;        /* of the result */
@@ -115,9 +116,9 @@ void record_clear(struct record *r);
 int record_from_request(const json_t *params, int64_t now_ms, struct record *ret_record,
                         char reterr_text[static RECORD_TEXT]);
 
-/* The same for a message of the console, which brings the role of its account, too. */
-int record_from_console(const json_t *message, int64_t now_ms, struct record *ret_record,
-                        char reterr_text[static RECORD_TEXT]);
+/* The same for a message of the console that knows us as `host`; it brings the role of its account, too. */
+int record_from_console(const json_t *message, const char *host, int64_t now_ms,
+                        struct record *ret_record, char reterr_text[static RECORD_TEXT]);
 
 /* From the text of a file.  Returns 0, or ERR_SYNTAX or ERR_INVALID with a sentence. */
 int record_parse(const char *text, size_t len, struct record *ret_record,
@@ -127,7 +128,7 @@ int record_parse(const char *text, size_t len, struct record *ret_record,
 
 json_t *record_to_json(const struct record *r);
 
-/* As the console is told it: what it has acknowledged it knows itself.  Takes and returns what
+/* As the console is told it: what it has acknowledged, and who we are, it knows itself.  Takes and returns what
  * record_to_json() made. */
 json_t *record_for_console(json_t *record);
 
@@ -177,9 +178,10 @@ bool record_ended(const struct record *r);
 bool record_has_result(const struct record *r);
 
 /* Why an ended capture has no result any more: the spool was full, the file is gone and nobody knows
- * why, or its bytes are not those that were stored. */
+ * why, its bytes are not those that were stored, or it is larger than what a console takes. */
 #define RECORD_RESULT_REMOVED "result_removed"
 #define RECORD_RESULT_MISSING "result_missing"
 #define RECORD_RESULT_DAMAGED "result_damaged"
+#define RECORD_RESULT_TOO_LARGE "result_too_large"
 /* The file is not as long as the supervisor said; `bytes` is what it really has. */
 #define RECORD_SIZE_DIFFERS "size_differs"

@@ -18,6 +18,7 @@ enum {
     LOOK_MS = 60000,
     RETRY_MS = 60000,
     RETRY_MIN_MS = 1000,
+    GAP_MS = 60000,
 };
 
 /* Writes one renewed identity. */
@@ -50,6 +51,21 @@ int64_t renewal_retry_ms(int64_t now_ms, int64_t until_ms)
     if (tenth > RETRY_MS)
         return RETRY_MS;
     return tenth < RETRY_MIN_MS ? RETRY_MIN_MS : tenth;
+}
+
+int64_t renewal_gap_ms(const struct identity *id)
+{
+    int64_t third = id->until_ms - identity_renew_ms(id);
+    return third < GAP_MS ? third : GAP_MS;
+}
+
+/* How long until the next one may be asked for, whatever the wall clock says. */
+static int64_t rest_ms(const struct renewal *r)
+{
+    if (!r->renewed_at)
+        return 0;
+    int64_t passed = (int64_t)(uv_now(r->timer.loop) - r->renewed_at);
+    return renewal_gap_ms(r->id) - passed;
 }
 
 static void look_again(struct renewal *r, int64_t delay_ms)
@@ -118,8 +134,9 @@ static void on_timer(uv_timer_t *timer)
     struct renewal *r = timer->data;
     int64_t now = loop_wall_ms();
     int64_t due_ms = identity_renew_ms(r->id);
-    if (now < due_ms) {
-        look_again(r, due_ms - now);
+    int64_t wait_ms = due_ms - now > rest_ms(r) ? due_ms - now : rest_ms(r);
+    if (wait_ms > 0) {
+        look_again(r, wait_ms);
         return;
     }
     look_again(r, renewal_retry_ms(now, r->id->until_ms));
@@ -148,6 +165,7 @@ static void fill(struct identity *fresh, const struct renewal *r, const char *ce
                                .agents = xstrdup(id->agents),
                                .web = xstrdup(id->web),
                                .name = xstrdup(id->name),
+                               .token = xstrdup_null(id->token),
                                .issued_ms = loop_wall_ms()};
 }
 
@@ -196,8 +214,10 @@ static void on_stored(uv_work_t *work, int status)
         log_err(result, "the new certificate cannot be stored in %s/agent", job->home);
     if (r) {
         r->job = NULL;
-        if (result == 0)
+        if (result == 0) {
             renewal_forget(r);
+            r->renewed_at = uv_now(r->timer.loop);
+        }
         r->callbacks->done(r->arg, result, &job->fresh);
     }
     identity_clear(&job->fresh);

@@ -28,7 +28,8 @@ struct renewal {
     void *arg;
     const struct identity *id; /* the one to renew; borrowed while the channel is open */
     bool open;
-    char *key_pem; /* the next key, NULL: none is needed yet */
+    uint64_t renewed_at; /* on the loop's clock; 0: not yet */
+    char *key_pem;       /* the next key, NULL: none is needed yet */
     char *csr_pem;
     struct renewal_job *job; /* that stores; NULL: none */
 };
@@ -51,6 +52,10 @@ void renewal_forget(struct renewal *r);
 
 /* Closes the handle and frees; what is being written is finished by the loop. */
 void renewal_end(struct renewal *r);
+
+/* The least time between two renewals, a minute or a third of the certificate's life: a wall clock that is wrong must not make them
+ * follow each other. */
+int64_t renewal_gap_ms(const struct identity *id);
 
 /* When to ask again, of a certificate that ends at `until_ms`. */
 int64_t renewal_retry_ms(int64_t now_ms, int64_t until_ms);

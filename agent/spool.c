@@ -31,6 +31,12 @@
 /* Ids are kept for a week, as docs/PROTOCOL.md promises to those who repeat a request. */
 #define KEEP_MS (7 * 24 * 3600 * INT64_C(1000))
 
+/* A clock that was set wrong is set right within a day, or somebody wants it so. */
+#define STEADY_MS (24 * 3600 * INT64_C(1000))
+
+/* Clocks are corrected by less than this all the time. */
+#define DRIFT_MS (10 * 60 * INT64_C(1000))
+
 enum { FILE_MODE = 0600, FOLDER_MODE = 0700, LOCK_STEP_MS = 20 };
 
 static char *file_path(const struct spool *s, const char *id, const char *extension)
@@ -108,6 +114,7 @@ int spool_open(struct spool *s, const char *home, int wait_ms)
 {
     *s = (struct spool){.lock_fd = -1,
                         .keep_ms = KEEP_MS,
+                        .steady_ms = STEADY_MS,
                         .limit_bytes = (int64_t)LIMIT_SPOOL_BYTES,
                         .limit_records = LIMIT_SPOOL_RECORDS};
     AUTOFREE char *dir = path_join(home, "spool");
@@ -133,6 +140,8 @@ void spool_close(struct spool *s)
         (void)close(s->lock_fd);
     free(s->dir);
     free(s->entries);
+    strlist_clear(&s->hosts);
+    strlist_clear(&s->unread);
     *s = (struct spool){.lock_fd = -1};
 }
 
@@ -152,13 +161,25 @@ const struct spool_entry *spool_find(const struct spool *s, const char *id)
     return find(s, id);
 }
 
-static void set_entry(struct spool_entry *e, const struct record *r)
+static unsigned host_number(struct spool *s, const char *host)
+{
+    if (!host)
+        return 0;
+    for (size_t i = 0; i < s->hosts.count; i++)
+        if (str_eq(s->hosts.items[i], host))
+            return (unsigned)i + 1;
+    strlist_add(&s->hosts, host);
+    return (unsigned)s->hosts.count;
+}
+
+static void set_entry(struct spool *s, struct spool_entry *e, const struct record *r)
 {
     int64_t bytes = record_packed(r) ? r->stored_bytes : r->bytes > 0 ? r->bytes : 0;
     e->ended = record_ended(r);
     e->ended_ms = r->ended_ms;
     e->from_console = r->from_console;
     e->delivered = r->delivered;
+    e->host = host_number(s, r->from_console ? r->host : NULL);
     e->packed = record_packed(r);
     e->result_bytes = record_has_result(r) ? bytes : RECORD_UNKNOWN;
 }
@@ -175,12 +196,22 @@ static void index_add(struct spool *s, const struct record *r)
     struct spool_entry *e = &s->entries[at];
     *e = (struct spool_entry){.kind = r->kind, .created_ms = r->created_ms};
     memcpy(e->id, r->id, UUID_TEXT);
-    set_entry(e, r);
+    set_entry(s, e, r);
 }
 
-static bool is_owed(const struct spool_entry *e)
+void spool_belong(struct spool *s, const char *host)
 {
-    return e->ended && e->from_console && !e->delivered;
+    s->host = host_number(s, host);
+}
+
+bool spool_is_ours(const struct spool *s, const struct spool_entry *e)
+{
+    return e->from_console && e->host != 0 && e->host == s->host;
+}
+
+bool spool_is_owed(const struct spool *s, const struct spool_entry *e)
+{
+    return e->ended && !e->delivered && spool_is_ours(s, e);
 }
 
 size_t spool_owed(const struct spool *s, int64_t *ret_bytes)
@@ -189,7 +220,7 @@ size_t spool_owed(const struct spool *s, int64_t *ret_bytes)
     *ret_bytes = 0;
     for (size_t i = 0; i < s->count; i++) {
         const struct spool_entry *e = &s->entries[i];
-        if (!is_owed(e))
+        if (!spool_is_owed(s, e))
             continue;
         count++;
         *ret_bytes += e->result_bytes > 0 ? e->result_bytes : 0;
@@ -418,7 +449,7 @@ void spool_ended(struct spool *s, const struct record *r)
 {
     struct spool_entry *e = find(s, r->id);
     if (e)
-        set_entry(e, r);
+        set_entry(s, e, r);
     else
         index_add(s, r);
 }
@@ -492,27 +523,46 @@ static void save_mended(const struct spool *s, const struct record *r)
         log_warn(e, "cannot save the record of capture %s, ignoring", r->id);
 }
 
-/* A record that says there is a result: packed, as it came, still under the part file's name, or
- * lost.  One that says packed without being so will be packed again. */
-static void find_result(const struct spool *s, struct record *r)
+/* Looks for the file without opening it: 1 there, 0 not there, or an error that says neither. */
+static int is_there(const char *path, int64_t size)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return S_ISREG(st.st_mode) && (size == RECORD_UNKNOWN || st.st_size == size);
+}
+
+/* The result as it came; a crash may have left it under the part file's name. */
+static int find_unpacked(const struct spool *s, const struct record *r)
 {
     AUTOFREE char *result = spool_path(s, r->id, r->kind, SPOOL_RESULT);
     AUTOFREE char *part = file_path(s, r->id, PART);
-    struct stat st;
-    if (record_packed(r)) {
-        AUTOCLOSE int fd = spool_open_packed(s, r->id, r->kind, r->stored_bytes);
-        if (fd >= 0)
-            return;
-    }
-    bool there = lstat(result, &st) == 0 || rename(part, result) == 0;
-    if (there && !record_packed(r))
-        return;
-    if (!there) {
-        log_warn(-errno, "capture %s has lost its result, %s", r->id, result);
+    int there = is_there(result, RECORD_UNKNOWN);
+    if (there != 0)
+        return there;
+    if (rename(part, result) == 0)
+        return 1;
+    return errno == ENOENT ? 0 : -errno;
+}
+
+/* A record that says there is a result: packed, as it came, or lost.  One that says packed without being so will be packed
+ * again.  An error that may pass changes nothing. */
+static int find_result(const struct spool *s, struct record *r)
+{
+    AUTOFREE char *packed = spool_path(s, r->id, r->kind, SPOOL_PACKED);
+    int there = record_packed(r) ? is_there(packed, r->stored_bytes) : 0;
+    if (there != 0)
+        return there;
+    there = find_unpacked(s, r);
+    if (there < 0 || (there > 0 && !record_packed(r)))
+        return there;
+    if (there == 0) {
+        log_warn(0, "capture %s has lost its result", r->id);
         record_warn(r, RECORD_RESULT_MISSING);
     }
     record_unpack(r);
     save_mended(s, r);
+    return 0;
 }
 
 static void load(struct scan *scan, const char *id)
@@ -525,12 +575,15 @@ static void load(struct scan *scan, const char *id)
         set_aside(scan->s, id, e, why);
         return;
     }
+    if (e == -ENOENT)
+        return;
+    if (e == 0 && record_has_result(&r))
+        e = find_result(scan->s, &r);
     if (e < 0) {
-        log_err(e, "cannot read the record of capture %s, ignoring", id);
+        log_err(e, "cannot read capture %s, trying again later", id);
+        strlist_add(&scan->s->unread, id);
         return;
     }
-    if (record_has_result(&r))
-        find_result(scan->s, &r);
     index_add(scan->s, &r);
     if (!record_ended(&r))
         scan->found(scan->arg, &r);
@@ -575,6 +628,8 @@ static bool is_old(const struct scan *scan, const char *id, const char *extensio
 static bool is_rubbish(const struct scan *scan, const char *id, const char *extension)
 {
     const struct spool_entry *e = find(scan->s, id);
+    if (spool_is_unread(scan->s, id))
+        return false;
     if (str_eq(extension, RECORD_NEW) || str_eq(extension, EXPANDED) ||
         is_result(extension, ZST_NEW))
         return true;
@@ -617,33 +672,56 @@ int spool_scan(struct spool *s, int64_t now_ms, spool_found_cb found, void *arg)
     return r < 0 ? r : each_file(&scan, sweep);
 }
 
+bool spool_is_unread(const struct spool *s, const char *id)
+{
+    for (size_t i = 0; i < s->unread.count; i++)
+        if (str_eq(s->unread.items[i], id))
+            return true;
+    return false;
+}
+
+void spool_scan_unread(struct spool *s, spool_found_cb found, void *arg)
+{
+    struct scan scan = {.s = s, .found = found, .arg = arg};
+    AUTOSTRLIST struct strlist ids = s->unread;
+    s->unread = (struct strlist){0};
+    for (size_t i = 0; i < ids.count; i++)
+        load(&scan, ids.items[i]);
+}
+
 /* ---- retention ------------------------------------------------------------------------------- */
 
-static bool may_forget(const struct spool *s, const struct spool_entry *e, int64_t now_ms,
-                       bool too_many)
+/* Has the wall clock not been set for so long that it can be believed? */
+static bool is_steady(struct spool *s, int64_t now_ms, int64_t steady_ms)
 {
-    if (!e->ended || e->held)
-        return false;
-    return now_ms - e->ended_ms > s->keep_ms || (too_many && !is_owed(e));
+    int64_t off = now_ms - steady_ms - s->clock_ms;
+    if (!s->clock_ms || off > DRIFT_MS || off < -DRIFT_MS) {
+        s->clock_ms = now_ms - steady_ms;
+        s->clock_since_ms = steady_ms;
+    }
+    return steady_ms - s->clock_since_ms >= s->steady_ms;
+}
+
+static bool may_go(const struct spool *s, const struct spool_entry *e)
+{
+    return e->ended && !e->held && !spool_is_owed(s, e);
 }
 
 static void forget(const struct spool *s, const struct spool_entry *e)
 {
-    if (is_owed(e))
-        log_warn(0, "capture %s is removed, it is too old; the console has not acknowledged it%s",
-                 e->id, e->result_bytes == RECORD_UNKNOWN ? "" : " and may not have its result");
     /* The record last: a result without one would never be found again. */
     remove_result(s, e);
     remove_file(s, e->id, RECORD);
 }
 
-static void forget_records(struct spool *s, int64_t now_ms)
+/* Those that ended before `before_ms`, and, the oldest first, `surplus` others. */
+static void forget_records(struct spool *s, bool of_console, int64_t before_ms, size_t surplus)
 {
-    size_t surplus = s->count > s->limit_records ? s->count - s->limit_records : 0;
     size_t kept = 0;
     for (size_t i = 0; i < s->count; i++) {
         const struct spool_entry *e = &s->entries[i];
-        if (!may_forget(s, e, now_ms, surplus > 0)) {
+        bool meant = e->from_console == of_console && may_go(s, e);
+        if (!meant || (e->ended_ms >= before_ms && surplus == 0)) {
             s->entries[kept++] = *e;
             continue;
         }
@@ -653,44 +731,68 @@ static void forget_records(struct spool *s, int64_t now_ms)
     s->count = kept;
 }
 
-static void drop_result(struct spool *s, struct spool_entry *e)
+static size_t surplus_of(const struct spool *s)
+{
+    return s->count > s->limit_records ? s->count - s->limit_records : 0;
+}
+
+/* False: not now, its record cannot be read. */
+static bool drop_result(struct spool *s, struct spool_entry *e)
 {
     char why[RECORD_TEXT];
     AUTORECORD struct record r;
     record_init(&r);
     int error = spool_read(s, e->id, &r, why);
+    if (error < 0 && error > ERR_FAILED && error != -ENOENT) {
+        log_warn(error, "cannot read the record of capture %s, keeping its result for now", e->id);
+        return false;
+    }
     if (error == 0) {
         record_warn(&r, RECORD_RESULT_REMOVED);
         error = spool_save(s, &r);
     }
+    /* A full disk is what makes room necessary. */
     if (error < 0)
         log_warn(error, "cannot note in the record of capture %s that its result is removed",
                  e->id);
     remove_result(s, e);
     e->result_bytes = RECORD_UNKNOWN;
+    return true;
 }
 
-static void drop_results(struct spool *s)
+static int64_t total_of_results(const struct spool *s, const struct spool_entry **ret_newest)
 {
     int64_t total = 0;
-    const struct spool_entry *newest = NULL;
+    *ret_newest = NULL;
     for (size_t i = 0; i < s->count; i++) {
         if (s->entries[i].result_bytes == RECORD_UNKNOWN)
             continue;
-        newest = &s->entries[i];
-        total += newest->result_bytes;
+        *ret_newest = &s->entries[i];
+        total += s->entries[i].result_bytes;
     }
+    return total;
+}
+
+static void drop_results(struct spool *s, bool of_console)
+{
+    const struct spool_entry *newest;
+    int64_t total = total_of_results(s, &newest);
     for (size_t i = 0; i < s->count && total > s->limit_bytes; i++) {
         struct spool_entry *e = &s->entries[i];
-        if (e == newest || e->result_bytes == RECORD_UNKNOWN || e->held || is_owed(e))
+        if (e->from_console != of_console || e == newest || e->result_bytes == RECORD_UNKNOWN ||
+            e->held || spool_is_owed(s, e))
             continue;
-        total -= e->result_bytes;
-        drop_result(s, e);
+        int64_t bytes = e->result_bytes;
+        if (drop_result(s, e))
+            total -= bytes;
     }
 }
 
-void spool_retain(struct spool *s, int64_t now_ms)
+void spool_retain(struct spool *s, int64_t now_ms, int64_t steady_ms)
 {
-    forget_records(s, now_ms);
-    drop_results(s);
+    int64_t before_ms = is_steady(s, now_ms, steady_ms) ? now_ms - s->keep_ms : INT64_MIN;
+    forget_records(s, true, before_ms, surplus_of(s));
+    forget_records(s, false, before_ms, surplus_of(s));
+    drop_results(s, true);
+    drop_results(s, false);
 }

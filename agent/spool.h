@@ -25,6 +25,8 @@ struct spool_entry {
     bool ended;
     bool from_console;
     bool delivered;
+    unsigned
+        host; /* whom the console that asked for it takes us for: an index of spool.hosts + 1; 0: not known */
     bool packed; /* the result is; what is not is there as it came */
     bool held;   /* a thread writes the record: nobody else does, and it is not removed */
     bool stuck;  /* the result could not be packed, and is not tried again for now */
@@ -39,8 +41,14 @@ struct spool {
     struct spool_entry *entries; /* in the order of their creation */
     size_t count;
     size_t capacity;
+    struct strlist hosts; /* who we are or were for the consoles of these records */
+    unsigned host; /* who we are for the present console, as in spool_entry; 0: there is none */
+    struct strlist unread; /* ids of records that could not be read, for a reason that may pass */
+    int64_t clock_ms;      /* the wall clock less the steady one, and since when that is so */
+    int64_t clock_since_ms;
     /* What spool_retain() keeps; spool_open() sets the limits of limits.h, tests smaller ones. */
     int64_t keep_ms;
+    int64_t steady_ms; /* a wall clock is believed when it has not been set for so long */
     int64_t limit_bytes;
     size_t limit_records;
 };
@@ -52,9 +60,21 @@ int spool_open(struct spool *s, const char *home, int wait_ms);
 void spool_close(struct spool *s);
 
 /* Reads all records, mends what a crash left, and calls `found` for each capture that has not
- * ended; the callee takes what `r` holds (it is cleared afterwards). */
+ * ended; the callee takes what `r` holds (it is cleared afterwards).  What cannot be read for a reason that may pass (EIO,
+ * EMFILE) is left as it is, and spool_is_unread(). */
 typedef void (*spool_found_cb)(void *arg, struct record *r);
 int spool_scan(struct spool *s, int64_t now_ms, spool_found_cb found, void *arg);
+
+/* Tries those again. */
+void spool_scan_unread(struct spool *s, spool_found_cb found, void *arg);
+bool spool_is_unread(const struct spool *s, const char *id);
+
+/* Who we are for the console; NULL: there is none.  What is owed is owed to the console that knows us by this name. */
+void spool_belong(struct spool *s, const char *host);
+
+/* Was it asked for by the present console?  And does it still have to acknowledge it? */
+bool spool_is_ours(const struct spool *s, const struct spool_entry *e);
+bool spool_is_owed(const struct spool *s, const struct spool_entry *e);
 
 /* The index; NULL when the id is not known.  Borrowed until the next call that changes the spool.
  */
@@ -132,8 +152,10 @@ int spool_end_write(const struct spool_files *f);
 void spool_begun(struct spool *s, const struct record *r);
 void spool_ended(struct spool *s, const struct record *r);
 
-/* Removes what is too old and what is too much, the oldest first: records with their results when
- * they ended more than keep_ms ago or are too many, else only results.  The newest result stays,
- * whatever its size, and so does all that has not ended.  What is owed to the console goes only when
- * it is too old, and a warning says so. */
-void spool_retain(struct spool *s, int64_t now_ms);
+/* Removes what is too old and what is too much: records with their results when they ended more than keep_ms ago or are too
+ * many, else only results.  What a console asked for goes first, for it has that, then the oldest.  The newest result stays,
+ * whatever its size, and so does all that has not ended and all that is owed.
+ *
+ * Age counts only when the wall clock (`now_ms`) has kept pace with the steady one (`steady_ms`, from any beginning) for
+ * steady_ms: one that is set wrong must not cost a week's captures. */
+void spool_retain(struct spool *s, int64_t now_ms, int64_t steady_ms);

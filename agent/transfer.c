@@ -73,10 +73,11 @@ int transfer_go(struct transfer *t, uint64_t offset)
 
 int transfer_ack(struct transfer *t, uint64_t offset)
 {
-    if (offset > t->sent || offset < t->acked)
+    if (!t->now || offset > t->sent || offset < t->acked)
         return ERR_INVALID;
+    int more = offset > t->acked;
     t->acked = offset;
-    return 0;
+    return more;
 }
 
 bool transfer_all_sent(const struct transfer *t)

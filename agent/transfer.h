@@ -31,8 +31,8 @@ void transfer_free(struct transfer *t);
 /* Once.  ERR_INVALID past the end, or when it goes already. */
 int transfer_go(struct transfer *t, uint64_t offset);
 
-/* Everything before `offset` has arrived.  ERR_INVALID past what was sent or before what was
- * acknowledged. */
+/* Everything before `offset` has arrived.  1 when that is more than before, 0 when it is not, ERR_INVALID past what was sent, before
+ * what was acknowledged, or before it goes. */
 int transfer_ack(struct transfer *t, uint64_t offset);
 
 /* Puts the next piece with its header into `frame` and returns its length; 0: nothing now. */

@@ -18,7 +18,7 @@
 #include "lib/base/str.h"
 
 /* Each may need as much room on the disk as its result has bytes. */
-enum { WAITING_MAX = 16, FILE_MODE = 0600 };
+enum { WAITING_MAX = 16, FILE_MODE = 0600, BEAT_MS = 3000 };
 
 struct unpack {
     struct list link;
@@ -37,10 +37,21 @@ static void expand(uv_work_t *work); /* in a thread */
 static void on_expanded(uv_work_t *work, int status);
 
 void unpacking_init(struct unpacking *u, uv_loop_t *loop, const struct spool *spool,
-                    unpacking_cb done, void *arg)
+                    unpacking_beat_cb waits, unpacking_cb done, void *arg)
 {
-    *u = (struct unpacking){.loop = loop, .spool = spool, .done = done, .arg = arg};
+    *u = (struct unpacking){
+        .loop = loop, .spool = spool, .beat_ms = BEAT_MS, .waits = waits, .done = done, .arg = arg};
     list_init(&u->waiting);
+    (void)uv_timer_init(loop, &u->beat);
+    u->beat.data = u;
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+    struct unpacking *u = timer->data;
+    struct unpack *a;
+    LIST_EACH(a, &u->waiting)
+    u->waits(u->arg, a->request);
 }
 
 int unpacking_add(struct unpacking *u, const char *request, struct record *r)
@@ -56,6 +67,8 @@ int unpacking_add(struct unpacking *u, const char *request, struct record *r)
     a->request = xstrdup(request);
     a->expanded_path = spool_path(u->spool, a->record.id, a->record.kind, SPOOL_EXPANDED);
     list_add(&u->waiting, &a->link, a);
+    if (!uv_is_active((uv_handle_t *)&u->beat))
+        (void)uv_timer_start(&u->beat, on_beat, u->beat_ms, u->beat_ms);
     if (!u->current)
         begin_next(u);
     return 0;
@@ -75,7 +88,10 @@ static void unpack_free(struct unpack *a)
 void unpacking_close(struct unpacking *u)
 {
     struct unpack *a;
+    if (u->closing)
+        return;
     u->closing = true;
+    uv_close((uv_handle_t *)&u->beat, NULL);
     LIST_EACH(a, &u->waiting)
     {
         if (a != u->current)
@@ -179,6 +195,8 @@ static void on_expanded(uv_work_t *work, int status)
     else if (a->result >= 0)
         (void)close(a->result);
     unpack_free(a);
+    if (list_empty(&u->waiting) && !u->closing)
+        (void)uv_timer_stop(&u->beat);
     if (!u->current)
         begin_next(u);
 }

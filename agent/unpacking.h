@@ -1,5 +1,5 @@
 /* unpacking.h -- packed results for those who ask on this host: expanded into a file without a name,
- * which goes when its last descriptor does.  One at a time.
+ * which goes when its last descriptor does.  One at a time; whoever waits hears every few seconds that it goes on.
  *
  *     unpacking_add()
  *     it is expanded in a thread, and held against the sums of its record
@@ -22,18 +22,24 @@ struct unpack;
  * -ENOSPC, … */
 typedef void (*unpacking_cb)(void *arg, const char *request, struct record *r, int fd);
 
+/* `request` still waits. */
+typedef void (*unpacking_beat_cb)(void *arg, const char *request);
+
 struct unpacking {
     uv_loop_t *loop;
     const struct spool *spool;
     struct list waiting; /* of struct unpack; the first is being done */
     struct unpack *current;
     bool closing;
+    uv_timer_t beat;  /* while somebody waits */
+    unsigned beat_ms; /* unpacking_init() sets some seconds, tests less */
+    unpacking_beat_cb waits;
     unpacking_cb done;
     void *arg;
 };
 
 void unpacking_init(struct unpacking *u, uv_loop_t *loop, const struct spool *spool,
-                    unpacking_cb done, void *arg);
+                    unpacking_beat_cb waits, unpacking_cb done, void *arg);
 
 /* Takes what `r` holds when it returns 0; `done` is called later, from the loop.  ERR_BUSY when too
  * many wait. */

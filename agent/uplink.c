@@ -13,12 +13,15 @@
 #include "lib/base/err.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "lib/base/uuid.h"
 
 enum {
     TICK_MS = 1000,
     /* From uplink_open() to the console's hello. */
     OPEN_MS = 20000,
+    /* For one address of several. */
+    ADDRESS_MS = 5000,
     /* For a bye and the close frames. */
     END_MS = 1000,
 };
@@ -48,17 +51,22 @@ struct uplink {
     struct resolve *resolve;
     struct resolved found;
     unsigned tried;
+    int64_t address_deadline_ms; /* of the address that is being tried */
+    bool skipping;               /* it has hung, and is being given up for the next one */
+    char hung[RESOLVE_TEXT]; /* the address that hung last; "": none since a connection was made */
     struct uplink_socket socket;
     struct uplink_session session;
     bool has_session;
     char *frame; /* a gap and a binary frame; NULL until the first */
     int code;    /* why it is over */
+    bool by_console;
     char text[UPLINK_TEXT];
     bool ended; /* uplink_end() */
 };
 
 /* The steps, in the order in which they run. */
 static void on_resolved(void *arg, int r, const char *why, const struct resolved *found);
+static void begin_after(struct resolved *found, const char *address);
 static void try_next(struct uplink *u);
 static void on_socket_open(void *arg);
 static void on_socket_data(void *arg, const char *data, size_t len, bool binary, bool final);
@@ -145,6 +153,7 @@ void uplink_open(struct uplink *u, const struct identity *id)
         return;
     uv_update_time(u->loop);
     u->tried = 0;
+    u->skipping = u->by_console = false;
     u->deadline_ms = now_ms(u) + OPEN_MS;
     (void)uv_timer_start(&u->timer, on_timer, TICK_MS, TICK_MS);
     u->step = UPLINK_CONNECTING;
@@ -169,13 +178,29 @@ static void on_resolved(void *arg, int r, const char *why, const struct resolved
         return;
     }
     u->found = *found;
+    begin_after(&u->found, u->hung);
     try_next(u);
+}
+
+/* Turns the list so that `address` is the last. */
+static void begin_after(struct resolved *found, const char *address)
+{
+    struct resolved turned = {.count = found->count};
+    unsigned at = 0;
+    while (at < found->count && !str_eq(found->address[at], address))
+        at++;
+    if (at == found->count)
+        return;
+    for (unsigned i = 0; i < found->count; i++)
+        memcpy(turned.address[i], found->address[(at + 1 + i) % found->count], RESOLVE_TEXT);
+    *found = turned;
 }
 
 static void try_next(struct uplink *u)
 {
     char text[UPLINK_TEXT] = "the console cannot be reached";
     u->step = UPLINK_CONNECTING;
+    u->address_deadline_ms = now_ms(u) + ADDRESS_MS;
     while (u->tried < u->found.count) {
         const char *address = u->found.address[u->tried++];
         bool opened = uplink_socket_open(&u->socket, u->context, address, u->address.port,
@@ -192,6 +217,7 @@ static void on_socket_open(void *arg)
     if (u->step != UPLINK_CONNECTING)
         return;
     u->step = UPLINK_TALKING;
+    u->hung[0] = '\0';
     uplink_session_init(&u->session, u->host_id, u->agent_id, &session_callbacks, u, now_ms(u));
     u->has_session = true;
     uplink_socket_want_room(&u->socket);
@@ -273,6 +299,11 @@ void uplink_wake(struct uplink *u)
         uplink_socket_want_room(&u->socket);
 }
 
+bool uplink_by_console(const struct uplink *u)
+{
+    return u->by_console;
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static void keep_reason(struct uplink *u, int code, const char *text)
@@ -285,6 +316,7 @@ static void on_session_over(void *arg)
 {
     struct uplink *u = arg;
     keep_reason(u, u->session.code, u->session.text);
+    u->by_console = u->session.by_peer;
     u->step = UPLINK_ENDING;
     u->deadline_ms = now_ms(u) + END_MS;
     uplink_socket_want_room(&u->socket);
@@ -307,7 +339,8 @@ static void on_socket_closed(void *arg, int r, const char *text)
 {
     struct uplink *u = arg;
     /* Where somebody answers, the other addresses would say the same. */
-    bool next = r == ERR_UNREACHABLE && u->tried < u->found.count;
+    bool next = (r == ERR_UNREACHABLE || u->skipping) && u->tried < u->found.count;
+    u->skipping = false;
     if (u->step == UPLINK_CONNECTING && next) {
         u->step = UPLINK_NEXT;
         (void)uv_timer_start(&u->timer, on_timer, 0, TICK_MS);
@@ -329,6 +362,27 @@ static void finish(struct uplink *u, int code, const char *text)
     (void)uv_timer_start(&u->timer, on_timer, 0, 0);
 }
 
+static void note_hung(struct uplink *u)
+{
+    if (u->tried > 0)
+        memcpy(u->hung, u->found.address[u->tried - 1], RESOLVE_TEXT);
+}
+
+/* The console cannot be had at the present address. */
+static void on_hanging(struct uplink *u, bool late)
+{
+    bool others = u->tried < u->found.count;
+    if (late) {
+        note_hung(u);
+        uplink_close(u, -ETIMEDOUT, "the console did not answer within 20 s");
+    } else if (others && now_ms(u) >= u->address_deadline_ms) {
+        note_hung(u);
+        log_debug("%s does not answer, trying the next address", u->hung);
+        u->skipping = true;
+        uplink_socket_kill(&u->socket);
+    }
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct uplink *u = timer->data;
@@ -338,9 +392,11 @@ static void on_timer(uv_timer_t *timer)
     case UPLINK_IDLE:
         return;
     case UPLINK_RESOLVING:
-    case UPLINK_CONNECTING:
         if (late)
-            uplink_close(u, -ETIMEDOUT, "the console did not answer within 20 s");
+            uplink_close(u, -ETIMEDOUT, "the console's name could not be looked up within 20 s");
+        return;
+    case UPLINK_CONNECTING:
+        on_hanging(u, late);
         return;
     case UPLINK_NEXT:
         try_next(u);

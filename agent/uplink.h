@@ -1,7 +1,8 @@
 /* uplink.h -- connections of this host to its console: address, WebSocket, session and heartbeat of one at a time.
  *
  *     uplink_open(): the name is looked up
- *     each address in turn, until TLS and WebSocket stand
+ *     each address in turn, until TLS and WebSocket stand: one that hangs has 5 s when there are others, and the next
+ *     uplink_open() begins with the one after it
  *     hello both ways: on_open()
  *     messages, pieces of results
  *     on_closed(), whatever happened in between
@@ -44,6 +45,9 @@ bool uplink_can(const struct uplink *u, enum uplink_capability capability);
 
 /* Queues a message (borrowed), see uplink_session_send(); nothing happens without an open connection. */
 int uplink_send(struct uplink *u, const char *type, json_t *fields);
+
+/* In on_closed(): was it the console that ended it, with a bye? */
+bool uplink_by_console(const struct uplink *u);
 
 /* on_room() may have something now. */
 void uplink_wake(struct uplink *u);

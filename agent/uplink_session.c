@@ -222,6 +222,7 @@ static void take_bye(struct uplink_session *s, const json_t *message)
     int code = err_from_name(json_get_string(message, "code", ""));
     char said[UPLINK_TEXT / 2];
     char text[UPLINK_TEXT];
+    s->by_peer = !s->over;
     foreign_copy(said, sizeof said, json_get_string(message, "text", ""));
     (void)snprintf(text, sizeof text, "the console ended the connection: %s",
                    said[0] ? said : err_str(code));

@@ -54,7 +54,8 @@ struct uplink_session {
     char host[40]; /* what the console must call us; "": anything */
     enum channel_phase phase;
     bool over;
-    int code; /* why it is over; 0: we wanted it */
+    bool by_peer; /* the console said bye */
+    int code;     /* why it is over; 0: we wanted it */
     char text[UPLINK_TEXT];
     unsigned capabilities;
     struct buf in;     /* the message that is coming in pieces */

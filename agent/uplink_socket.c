@@ -28,6 +28,8 @@ enum {
     /* Descriptors: one connection, and what it has of its own.  Else it makes a table for as many as the system allows. */
     FDS = 16,
     TIMEOUT_S = 30,
+    /* The uplink's own limits are shorter; libwebsockets' default would be longer for some steps. */
+    CONNECT_TIMEOUT_S = 20,
 };
 
 struct uplink_context {
@@ -74,6 +76,7 @@ struct uplink_context *uplink_context_new(uv_loop_t *loop, char *reterr_text, si
                    LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS,
         .fd_limit_per_thread = FDS,
         .timeout_secs = TIMEOUT_S,
+        .connect_timeout_secs = CONNECT_TIMEOUT_S,
         .foreign_loops = loops,
         .user = c,
     };
@@ -187,14 +190,24 @@ void uplink_socket_kill(struct uplink_socket *s)
 
 /* ---- callbacks of libwebsockets -------------------------------------------------------------- */
 
+/* Why a connection was not made: what libwebsockets says of that ("closed before established") is for nobody.  0: not known. */
+static int error_of(struct lws *wsi)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    int fd = (int)lws_get_socket_fd(wsi);
+    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        return 0;
+    return -error;
+}
+
 /* Of TLS libwebsockets says "connect SSL err 1" at best. */
 static int explain(const struct uplink_socket *s, struct lws *wsi, const char *said, char *text,
                    size_t size)
 {
-    char words[200];
     int status = (int)lws_http_client_http_response(wsi);
     void *ssl = lws_get_ssl(wsi);
-    foreign_copy(words, sizeof words, said ? said : "no reason given");
+    log_debug("libwebsockets: %s", said ? said : "no reason given");
     if (status > 0) {
         (void)snprintf(text, size, "the console does not take the connection: HTTP status %d",
                        status);
@@ -202,10 +215,11 @@ static int explain(const struct uplink_socket *s, struct lws *wsi, const char *s
     }
     if (ssl) {
         tls_explain(ssl, text, size);
-        log_debug("libwebsockets: %s: %s", words, text);
         return s->secured ? -ECONNRESET : ERR_UNTRUSTED;
     }
-    (void)snprintf(text, size, "the console cannot be reached: %s", words);
+    int error = error_of(wsi);
+    (void)snprintf(text, size, "the console cannot be reached%s%s", error ? ": " : "",
+                   error ? err_str(error) : "");
     return ERR_UNREACHABLE;
 }
 

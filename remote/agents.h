@@ -8,6 +8,7 @@ struct authority;
 struct dispatch;
 struct fleet;
 struct live;
+struct retention;
 struct store;
 
 struct agents_settings {
@@ -19,11 +20,16 @@ struct agents_settings {
     struct fleet *fleet;
     struct dispatch *dispatch;
     struct live *live; /* for {"type":"profile"} */
+    /* Of the store, borrowed; for a result that does not fit on the disk.  NULL: no limits. */
+    const struct retention *retention;
 };
 
 /* Makes the vhost and listens. */
 int agents_open(struct agents **ret_agents, const struct agents_settings *settings);
 const char *agents_address(const struct agents *a);
+
+/* The authority has another server's certificate: handshakes from now on use it.  Errors are logged. */
+int agents_renew(struct agents *a);
 
 /* Says bye to all and takes no more; freed after the context is gone. */
 void agents_close(struct agents *a);

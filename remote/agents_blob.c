@@ -5,6 +5,7 @@
  * they have answered. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,8 @@ struct agent_blob {
     struct list link;        /* in conn->blobs */
     struct list all_link;    /* in agents->blobs */
     struct list check_link;  /* in agents->checks */
+    bool running;            /* it is being checked */
+    atomic_bool stop;        /* its check is to end */
     struct agents *agents;   /* NULL: nobody is told any more */
     struct agent_conn *conn; /* NULL: it is over */
     enum blob_step step;
@@ -97,25 +100,28 @@ static void say_done(struct agent_blob *b)
     agent_conn_send(b->conn, "blob.done", fields);
 }
 
+/* `retry_ms` 0: it is never to come again. */
 static void say_refused(struct agent_conn *c, uint32_t number, int error, const char *text,
-                        int64_t retry_ms)
+                        uint64_t retry_ms)
 {
     AUTOJSON json_t *fields = json_object();
     json_set_int(fields, "blob", number);
     json_set_string(fields, "code", err_name(error));
     json_set_string(fields, "text", text);
     if (retry_ms)
-        json_set_int(fields, "retry_ms", retry_ms);
+        json_set_int(fields, "retry_ms", (int64_t)retry_ms);
     agent_conn_send(c, "blob.refused", fields);
 }
 
-static void refuse(struct agent_blob *b, int error, const char *text, int64_t retry_ms)
+static void refuse(struct agent_blob *b, int error, const char *text, uint64_t retry_ms)
 {
     if (b->agents)
         log_warn(0, "the result of capture %s is refused (%s): %s", b->profile.id, err_name(error),
                  text);
     if (b->conn)
         say_refused(b->conn, b->number, error, text, retry_ms);
+    if (b->agents && retry_ms)
+        agent_delay_note(b->agents, b->profile.id, retry_ms);
     blob_over(b);
 }
 
@@ -124,6 +130,8 @@ static void refuse_for_now(struct agent_blob *b, int error)
 {
     char text[AGENTS_TEXT];
     (void)snprintf(text, sizeof text, "it cannot be stored now: %s", err_str(error));
+    if (error == -ENOSPC && b->agents)
+        agent_room_make(b->agents, b->profile.id, b->sums.stored_bytes);
     refuse(b, error, text, RETRY_MS);
 }
 
@@ -133,17 +141,33 @@ static struct agent_blob *find(struct agent_conn *c, uint32_t number)
 {
     struct agent_blob *b;
     LIST_EACH(b, &c->blobs)
-    if (b->number == number)
-        return b;
+    {
+        if (b->number == number)
+            return b;
+    }
     return NULL;
+}
+
+/* Also those that its earlier connections have left to the store and the threads. */
+static size_t count_of(struct agents *a, const char *host)
+{
+    struct agent_blob *b;
+    size_t count = 0;
+    LIST_EACH(b, &a->blobs)
+    {
+        count += strcmp(b->profile.host, host) == 0;
+    }
+    return count;
 }
 
 static bool is_coming(struct agents *a, const char *capture)
 {
     struct agent_blob *b;
     LIST_EACH(b, &a->blobs)
-    if (strcmp(b->profile.id, capture) == 0)
-        return true;
+    {
+        if (strcmp(b->profile.id, capture) == 0)
+            return true;
+    }
     return false;
 }
 
@@ -165,6 +189,26 @@ static int check_begin(struct agent_conn *c, uint32_t number, const json_t *m,
     return 0;
 }
 
+/* Ms after which it may come again, with the reason why not now; 0: it may come. */
+static uint64_t must_wait(struct agent_conn *c, const char *capture, const char **ret_why)
+{
+    struct agents *a = c->agents;
+    uint64_t left_ms = agent_delay_left(a, capture);
+    if (left_ms > 0) {
+        *ret_why = "it was refused a moment ago";
+        return left_ms;
+    }
+    if (count_of(a, c->host) >= LIMIT_CHANNEL_BLOBS)
+        *ret_why = "too many results at a time";
+    else if (is_coming(a, capture))
+        /* What came over a connection that is gone may still be on its way to the disk. */
+        *ret_why = "this result is being taken in";
+    else
+        return 0;
+    agent_delay_note(a, capture, RETRY_SOON_MS);
+    return RETRY_SOON_MS;
+}
+
 int agent_blob_begin(struct agent_conn *c, const json_t *m, char *reterr_text, size_t size)
 {
     struct agents *a = c->agents;
@@ -174,13 +218,10 @@ int agent_blob_begin(struct agent_conn *c, const json_t *m, char *reterr_text, s
     int r = check_begin(c, number, m, stored_sha256, reterr_text, size);
     if (r < 0)
         return r;
-    if (list_count(&c->blobs) >= LIMIT_CHANNEL_BLOBS) {
-        say_refused(c, number, ERR_BUSY, "too many results at a time", RETRY_SOON_MS);
-        return 0;
-    }
-    /* What came over a connection that is gone may still be on its way to the disk. */
-    if (is_coming(a, capture)) {
-        say_refused(c, number, ERR_BUSY, "this result is being taken in", RETRY_SOON_MS);
+    const char *why = NULL;
+    uint64_t wait_ms = must_wait(c, capture, &why);
+    if (wait_ms > 0) {
+        say_refused(c, number, ERR_BUSY, why, wait_ms);
         return 0;
     }
     struct agent_blob *b = xcalloc(1, sizeof *b);
@@ -214,7 +255,7 @@ static void here_already(struct agent_blob *b)
     struct agents *a = b->agents;
     say_done(b);
     if (a)
-        dispatch_blob_stored(a->settings.dispatch, b->profile.host, b->profile.id);
+        dispatch_blob_stored(a->settings.dispatch, b->profile.host, b->profile.id, false);
     blob_over(b);
 }
 
@@ -286,7 +327,7 @@ struct piece {
 
 static bool is_forgotten(const struct agent_conn *c, uint32_t number)
 {
-    for (size_t i = 0; i < AGENTS_FORGOTTEN; i++)
+    for (unsigned i = 0; i < AGENTS_FORGOTTEN && i < c->forgotten_count; i++)
         if (c->forgotten[i] == number)
             return true;
     return false;
@@ -304,6 +345,8 @@ static int check_piece(const struct agent_blob *b, const struct blob_chunk *chun
         why = "runs past the announced size";
     else if (chunk->offset + chunk->len > b->told + BLOB_WINDOW)
         why = "runs past the window";
+    else if (chunk->len < AGENTS_PIECE_MIN && chunk->len < b->sums.stored_bytes - b->received)
+        why = "is too short for one that is not the last";
     if (!why)
         return 0;
     (void)snprintf(reterr_text, size, "a piece of blob %" PRIu32 " at %" PRIu64 " %s", b->number,
@@ -342,6 +385,7 @@ int agent_blob_chunk(struct agent_conn *c, const void *frame, size_t len, char *
     b->received += chunk.len;
     b->works++;
     c->store_bytes += chunk.len;
+    c->pieces++;
     store_write(c->agents->settings.store, add_piece, on_piece_added, p);
     agent_conn_flow(c);
     return 0;
@@ -369,6 +413,7 @@ static void on_piece_added(void *arg, int r)
     b->works--;
     if (b->conn) {
         b->conn->store_bytes -= p->len;
+        b->conn->pieces--;
         agent_conn_flow(b->conn);
     }
     if (r >= 0)
@@ -440,22 +485,63 @@ static void check_when_whole(struct agent_blob *b)
     start_checks(b->agents);
 }
 
+static bool is_checked(struct agents *a, const char *host)
+{
+    struct agent_blob *b;
+    LIST_EACH(b, &a->blobs)
+    {
+        if (b->running && strcmp(b->profile.host, host) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One of each host at a time; NULL: none.  The host's others go behind those of the other hosts. */
+static struct agent_blob *next_check(struct agents *a)
+{
+    struct agent_blob *b, *found = NULL;
+    struct list later = LIST_INIT(later);
+    LIST_EACH(b, &a->checks)
+    {
+        if (!found && is_checked(a, b->profile.host))
+            continue;
+        if (found && strcmp(b->profile.host, found->profile.host) != 0)
+            continue;
+        list_remove(&b->check_link);
+        if (found)
+            list_add(&later, &b->check_link, b);
+        else
+            found = b;
+    }
+    LIST_EACH(b, &later)
+    {
+        list_remove(&b->check_link);
+        list_add(&a->checks, &b->check_link, b);
+    }
+    return found;
+}
+
 /* The threads are not ours alone. */
 static void start_checks(struct agents *a)
 {
-    while (a->checking < AGENTS_CHECKS && !list_empty(&a->checks)) {
-        struct agent_blob *b = a->checks.next->owner;
-        list_remove(&b->check_link);
-        a->checking++;
+    struct agent_blob *b;
+    while (!a->closing && a->checking < AGENTS_CHECKS && (b = next_check(a))) {
         b->check.data = b;
-        (void)uv_queue_work(a->settings.loop, &b->check, check_part, on_checked);
+        int r = uv_queue_work(a->settings.loop, &b->check, check_part, on_checked);
+        if (r < 0) {
+            b->works--;
+            refuse_for_now(b, r);
+            continue;
+        }
+        b->running = true;
+        a->checking++;
     }
 }
 
 static void check_part(uv_work_t *work)
 {
     struct agent_blob *b = work->data;
-    b->result = incoming_check(b->dir, b->profile.id, &b->sums, b->text, sizeof b->text);
+    b->result = incoming_check(b->dir, b->profile.id, &b->sums, &b->stop, b->text, sizeof b->text);
 }
 
 static bool is_damaged(int r)
@@ -468,13 +554,15 @@ static void on_checked(uv_work_t *work, int status)
     struct agent_blob *b = work->data;
     struct agents *a = b->agents;
     b->step = BLOB_STORING;
-    if (!a) {
+    b->running = false;
+    if (a)
+        a->checking--;
+    if (!a || b->result == ERR_STOPPING) {
         /* We are ending; the part stays. */
         b->works--;
         blob_over(b);
         return;
     }
-    a->checking--;
     start_checks(a);
     if (is_damaged(b->result)) {
         store_write(a->settings.store, drop_part, on_part_dropped, b);
@@ -513,11 +601,16 @@ static void on_profile_made(void *arg, int r)
         refuse_for_now(b, r);
         return;
     }
+    /* It may have been removed since it was made. */
+    if (r == 1) {
+        here_already(b);
+        return;
+    }
     say_done(b);
     if (a) {
         log_info("the result of capture %s of %s is stored: %" PRIu64 " bytes", b->profile.id,
                  b->profile.app, b->sums.bytes);
-        dispatch_blob_stored(a->settings.dispatch, b->profile.host, b->profile.id);
+        dispatch_blob_stored(a->settings.dispatch, b->profile.host, b->profile.id, true);
         publish(a->settings.live, &b->profile);
     }
     blob_over(b);
@@ -548,7 +641,8 @@ static void lose(struct agent_blob *b)
         say_refused(b->conn, b->number, b->result, text, 0);
     if (b->agents) {
         log_warn(0, "capture %s of host %s: %s", b->profile.id, b->profile.host_name, text);
-        dispatch_blob_lost(b->agents->settings.dispatch, b->profile.id, b->result, text);
+        dispatch_blob_lost(b->agents->settings.dispatch, b->profile.host, b->profile.id, b->result,
+                           text);
     }
     blob_over(b);
 }
@@ -561,8 +655,7 @@ static void leave_conn(struct agent_blob *b)
     if (!c)
         return;
     list_remove(&b->link);
-    c->forgotten[c->forgotten_next] = b->number;
-    c->forgotten_next = (c->forgotten_next + 1) % AGENTS_FORGOTTEN;
+    c->forgotten[c->forgotten_count++ % AGENTS_FORGOTTEN] = b->number;
 }
 
 /* No more than the answers that are still owed to it. */
@@ -599,6 +692,15 @@ void agent_blobs_leave(struct agent_conn *c)
         /* What is whole is stored without anybody looking. */
         if (b->step == BLOB_COMING && b->works == 0)
             blob_over(b);
+    }
+}
+
+void agent_blobs_stop(struct agents *a)
+{
+    struct agent_blob *b;
+    LIST_EACH(b, &a->blobs)
+    {
+        atomic_store(&b->stop, true);
     }
 }
 

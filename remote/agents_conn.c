@@ -95,8 +95,10 @@ struct agent_conn *agents_find(struct agents *a, const char *host)
 {
     struct agent_conn *c;
     LIST_EACH(c, &a->hosts[id_bucket(host, AGENTS_BUCKETS)])
-    if (str_eq(c->host, host))
-        return c;
+    {
+        if (str_eq(c->host, host))
+            return c;
+    }
     return NULL;
 }
 
@@ -122,8 +124,11 @@ static void leave_place(struct agent_conn *c)
     if (!rival)
         return;
     AUTOJSON json_t *hello = json_incref(rival->hello);
+    const struct host_row *row = fleet_get(c->agents->settings.fleet, c->host);
     leave_first(rival);
-    if (!c->agents->closing)
+    if (!row || row->revoked_ms)
+        agent_conn_end(rival, ERR_REVOKED, "the identity of this host is revoked");
+    else if (!c->agents->closing)
         let_in(rival, hello);
 }
 
@@ -389,6 +394,7 @@ void agent_conn_flow(struct agent_conn *c)
 {
     bool pause = c->phase == AGENT_OPEN &&
                  (c->store_bytes > (c->paused ? AGENTS_STORE_BYTES / 2 : AGENTS_STORE_BYTES) ||
+                  c->pieces > (c->paused ? AGENTS_PIECES / 2 : AGENTS_PIECES) ||
                   c->lookups > (c->paused ? AGENTS_LOOKUPS / 2 : AGENTS_LOOKUPS));
     if (pause == c->paused)
         return;
@@ -416,7 +422,9 @@ void agent_conn_abandon(struct agent_conn *c)
 {
     struct agent_pending *p;
     LIST_EACH(p, &c->pending)
-    agent_pending_drop(p);
+    {
+        agent_pending_drop(p);
+    }
     agent_blobs_leave(c);
     list_remove(&c->link);
     list_remove(&c->host_link);

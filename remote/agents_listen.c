@@ -41,6 +41,7 @@ struct agents_port {
     struct agents *agents; /* NULL: ending */
     uv_loop_t *loop;
     struct lws_context *context;
+    void *ssl_ctx; /* of its vhost */
     struct http_listener *listener;
     struct list newcomers; /* of struct newcomer */
     uv_timer_t timer;      /* of the end */
@@ -141,8 +142,10 @@ void agents_port_tick(struct agents_port *p, uint64_t now_ms)
 {
     struct newcomer *n;
     LIST_EACH(n, &p->newcomers)
-    if (now_ms - n->since_ms > 1000 * SILENT_S)
-        agents_kill(n->wsi);
+    {
+        if (now_ms - n->since_ms > 1000 * SILENT_S)
+            agents_kill(n->wsi);
+    }
 }
 
 /* ---- connections ----------------------------------------------------------------------------- */
@@ -166,6 +169,7 @@ static int on_open(struct agents_port *p, struct lws *wsi, struct session *s)
         return -1;
     }
     s->conn = agent_conn_new(p->agents, wsi, peer.common_name, peer.not_after_s);
+    s->conn->certificate_from_s = peer.not_before_s;
     return 0;
 }
 
@@ -243,6 +247,14 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 static int on_load_certificates(struct agents_port *p, void *ssl_ctx)
 {
+    p->ssl_ctx = ssl_ctx;
+    return agents_port_renew(p) < 0 ? 1 : 0;
+}
+
+int agents_port_renew(struct agents_port *p)
+{
+    if (p->ending)
+        return ERR_STOPPING;
     const struct authority *a = p->agents->settings.authority;
     const struct tls_setup setup = {.cert_pem = a->server_cert_pem,
                                     .chain_pem = a->ca_cert_pem,
@@ -250,10 +262,10 @@ static int on_load_certificates(struct agents_port *p, void *ssl_ctx)
                                     .ca_pem = a->ca_cert_pem,
                                     .server = true,
                                     .need_client_cert = true};
-    int r = tls_setup(ssl_ctx, &setup);
+    int r = tls_setup(p->ssl_ctx, &setup);
     if (r < 0)
         log_err(r, "agent port: the certificate or its key cannot be used");
-    return r < 0 ? 1 : 0;
+    return r;
 }
 
 static int on_stranger(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -263,6 +275,9 @@ static int on_stranger(struct lws *wsi, enum lws_callback_reasons reason, void *
     if (!p)
         return 0;
     switch ((int)reason) {
+    case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_CLIENT_VERIFY_CERTS:
+        http_listener_remember(user);
+        return 0;
     case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
         return on_load_certificates(p, user);
     case LWS_CALLBACK_WSI_CREATE:
@@ -314,7 +329,7 @@ static struct lws_vhost *make_vhost(struct agents_port *p)
         .protocols = protocols,
         .user = p,
         .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX |
-                   LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+                   LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS,
         .alpn = "http/1.1",
         .headers = http_listener_no_pages(),
         .keepalive_timeout = SILENT_S,

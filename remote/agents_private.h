@@ -2,8 +2,8 @@
  *
  * agents.c is the object and its clock; agents_listen.c is all that touches libwebsockets;
  * agents_conn.c is one connection: its phases, its queue, and who of two of one host may stay;
- * agents_talk.c is what each message does; agents_blob.c takes results in.  Connections get
- * whole frames and give whole messages, so that tests and fuzzers drive them without a socket. */
+ * agents_talk.c is what each message does; agents_blob.c takes results in, agents_room.c makes
+ * room for them, agents_delay.c is what must wait.  Connections get whole frames and give whole messages, so that tests and fuzzers drive them without a socket. */
 #pragma once
 
 #include <jansson.h>
@@ -35,7 +35,10 @@ enum {
     AGENTS_LOOKUPS = 64,          /* records that are being looked up, before we read no more */
     AGENTS_CHECKS = 2,            /* results that are looked through in threads at the same time */
     AGENTS_STORE_BYTES = 2 << 20, /* of a connection's chunks that wait for the store */
+    AGENTS_PIECES = 64,           /* of a connection, the same: full windows of all its results */
+    AGENTS_PIECE_MIN = 4096,      /* bytes of a piece, but for the last of a result */
     AGENTS_FORGOTTEN = 64,        /* numbers of blobs that are over: chunks on their way may pass */
+    AGENTS_RENEW_MS = 60000,      /* between two new certificates of a host */
 };
 
 struct agents {
@@ -47,8 +50,11 @@ struct agents {
     struct list blobs;                 /* of struct agent_blob: all */
     struct list checks;                /* of those that wait to be looked through */
     unsigned checking;
-    unsigned closes; /* since memory was given back */
-    bool closing;    /* nobody is let in any more */
+    struct list delays; /* of struct agent_delay: the oldest first */
+    size_t delay_count;
+    struct agent_room *room; /* it is being made */
+    unsigned closes;         /* since memory was given back */
+    bool closing;            /* nobody is let in any more */
 };
 
 enum agent_phase {
@@ -68,11 +74,12 @@ struct agent_conn {
     struct lws *wsi; /* NULL: none (tests), or it is over */
     enum agent_phase phase;
     char host[UUID_TEXT];
-    char name[LIMIT_NAME + 1];                      /* of the host, for log lines */
-    char process[UUID_TEXT];                        /* `id` of its hello */
-    json_t *hello;                                  /* of a rival, until it is let in */
-    unsigned takes;                                 /* capabilities */
-    int64_t certificate_until_s;                    /* 0: not known (tests) */
+    char name[LIMIT_NAME + 1];  /* of the host, for log lines */
+    char process[UUID_TEXT];    /* `id` of its hello */
+    json_t *hello;              /* of a rival, until it is let in */
+    unsigned takes;             /* capabilities */
+    int64_t certificate_from_s; /* each: 0: not known (tests) */
+    int64_t certificate_until_s;
     uint64_t began_ms, heard_ms, said_ms, phase_ms; /* by uv_now() */
 
     struct agent_conn *rival; /* wants our place */
@@ -84,10 +91,11 @@ struct agent_conn {
     size_t out_bytes;
 
     struct list blobs;                    /* of struct agent_blob */
-    uint32_t forgotten[AGENTS_FORGOTTEN]; /* 0: none */
-    unsigned forgotten_next;
-    size_t store_bytes;  /* of chunks on their way to the disk */
-    struct list pending; /* of struct agent_pending */
+    uint32_t forgotten[AGENTS_FORGOTTEN]; /* the last so many of … */
+    unsigned forgotten_count;             /* … these */
+    size_t store_bytes;                   /* of chunks on their way to the disk */
+    unsigned pieces;                      /* these chunks */
+    struct list pending;                  /* of struct agent_pending */
     unsigned lookups;
     bool paused;
     bool deaf; /* it does not take what we say, or has had its time: it is being cut off */
@@ -121,6 +129,9 @@ void agents_port_close(
     struct agents_port *p); /* no more connections; those that are there may end, for a moment */
 void agents_port_free(
     struct agents_port *p); /* ends them all; freed when libwebsockets is gone.  NULL is fine */
+
+/* Takes the authority's certificate for handshakes from now on. */
+int agents_port_renew(struct agents_port *p);
 
 /* Once a second: who does not become a WebSocket in time is cut off. */
 void agents_port_tick(struct agents_port *p, uint64_t now_ms);
@@ -176,7 +187,8 @@ void agent_pending_drop(struct agent_pending *p); /* the answer has come */
 int agent_talk(struct agent_conn *c, const char *type, const json_t *message, char *reterr_text,
                size_t size);
 unsigned agent_capabilities(const json_t *list);
-json_t *agent_our_capabilities(void); /* the caller's */
+unsigned agent_capability(const char *name); /* its bit; 0: there is none of this name */
+json_t *agent_our_capabilities(void);        /* the caller's */
 
 /* ---- agents_blob.c --------------------------------------------------------------------------- */
 
@@ -187,5 +199,22 @@ int agent_blob_chunk(struct agent_conn *c, const void *frame, size_t len, char *
 
 /* The connection is over: what it has brought stays for the next. */
 void agent_blobs_leave(struct agent_conn *c);
+/* The console is shutting down: what takes time ends now, and its part stays. */
+void agent_blobs_stop(struct agents *a);
 /* Nothing is told to anybody any more. */
 void agent_blobs_abandon(struct agents *a);
+
+/* ---- agents_room.c --------------------------------------------------------------------------- */
+
+/* Begins to make room for a result that the disk did not take; nothing when that is under way. */
+void agent_room_make(struct agents *a, const char *capture, uint64_t stored_bytes);
+void agent_room_abandon(struct agents *a);
+
+/* ---- agents_delay.c -------------------------------------------------------------------------- */
+
+/* What has this id (of a capture or a host) is not to come again for so long. */
+void agent_delay_note(struct agents *a, const char *id, uint64_t ms);
+/* 0: it may. */
+uint64_t agent_delay_left(struct agents *a, const char *id);
+void agent_delays_tick(struct agents *a, uint64_t now_ms);
+void agent_delays_clear(struct agents *a);

@@ -14,6 +14,7 @@
 #include "remote/authority.h"
 #include "remote/dispatch.h"
 #include "remote/fleet.h"
+#include "remote/foreign.h"
 #include "remote/store/accounts.h"
 #include "remote/store/hosts.h"
 #include "remote/store/store.h"
@@ -32,14 +33,19 @@ static const struct {
 
 unsigned agent_capabilities(const json_t *list)
 {
-    size_t i;
-    json_t *item;
     unsigned bits = 0;
-    json_array_foreach(list, i,
-                       item) for (size_t n = 0; n < ARRAY_SIZE(capabilities);
-                                  n++) if (str_eq(json_string_value(item), capabilities[n].name))
-        bits |= capabilities[n].bit;
+    for (size_t n = 0; n < ARRAY_SIZE(capabilities); n++)
+        if (foreign_has(list, capabilities[n].name))
+            bits |= capabilities[n].bit;
     return bits;
+}
+
+unsigned agent_capability(const char *name)
+{
+    for (size_t n = 0; n < ARRAY_SIZE(capabilities); n++)
+        if (str_eq(name, capabilities[n].name))
+            return capabilities[n].bit;
+    return 0;
 }
 
 json_t *agent_our_capabilities(void)
@@ -84,11 +90,9 @@ static void on_looked_up(void *arg, int r, const char *text)
     free(p);
 }
 
-static int take_record(struct agent_conn *c, const json_t *m, char *reterr_text, size_t size)
+/* `r` as dispatch_take_…() say: 1: on_looked_up() comes. */
+static int wait_for(struct agent_conn *c, struct agent_pending *p, int r)
 {
-    struct agent_pending *p = xcalloc(1, sizeof *p);
-    int r = dispatch_take_record(c->agents->settings.dispatch, c->host,
-                                 json_object_get(m, "record"), reterr_text, size, on_looked_up, p);
     if (r != 1) {
         free(p);
         return r;
@@ -99,11 +103,23 @@ static int take_record(struct agent_conn *c, const json_t *m, char *reterr_text,
     return 0;
 }
 
+static int take_record(struct agent_conn *c, const json_t *m, char *reterr_text, size_t size)
+{
+    struct agent_pending *p = xcalloc(1, sizeof *p);
+    return wait_for(c, p,
+                    dispatch_take_record(c->agents->settings.dispatch, c->host,
+                                         json_object_get(m, "record"), reterr_text, size,
+                                         on_looked_up, p));
+}
+
 static int take_unknown(struct agent_conn *c, const json_t *m, char *reterr_text, size_t size)
 {
-    return dispatch_take_unknown(c->agents->settings.dispatch, c->host,
-                                 json_get_string(m, "id", ""), json_get_string(m, "code", ""),
-                                 json_get_string(m, "text", ""), reterr_text, size);
+    struct agent_pending *p = xcalloc(1, sizeof *p);
+    return wait_for(
+        c, p,
+        dispatch_take_unknown(c->agents->settings.dispatch, c->host, json_get_string(m, "id", ""),
+                              json_get_string(m, "code", ""), json_get_string(m, "text", ""),
+                              reterr_text, size, on_looked_up, p));
 }
 
 /* ---- a new certificate ----------------------------------------------------------------------- */
@@ -136,8 +152,10 @@ static void on_renewed(void *arg, int r)
         agent_pending_drop(&n->pending);
         c->renewing = false;
         /* Who asked over this connection is who the old certificate says: it need not connect anew. */
-        if (r >= 0)
+        if (r >= 0) {
+            c->certificate_from_s = loop_wall_ms() / 1000;
             c->certificate_until_s = n->not_after_ms / 1000;
+        }
         if (r >= 0)
             agent_conn_send(c, "renewed", fields);
         else
@@ -147,15 +165,33 @@ static void on_renewed(void *arg, int r)
     free(n);
 }
 
+/* An agent asks at two thirds of its certificate's life, and again when no answer comes. */
+static bool too_early(struct agent_conn *c)
+{
+    struct agents *a = c->agents;
+    int64_t life_s = c->certificate_until_s - c->certificate_from_s;
+    /* Lives of seconds are for tests. */
+    int64_t tenth_ms = a->settings.authority->agent_life_s * 100;
+    int64_t age_s = loop_wall_ms() / 1000 - c->certificate_from_s;
+    bool known = c->certificate_from_s && c->certificate_until_s;
+    if (agent_delay_left(a, c->host) > 0 || (known && age_s < life_s / 3))
+        return true;
+    agent_delay_note(a, c->host, tenth_ms < AGENTS_RENEW_MS ? (uint64_t)tenth_ms : AGENTS_RENEW_MS);
+    return false;
+}
+
 static int take_renew(struct agent_conn *c, const json_t *m, char *reterr_text, size_t size)
 {
     const struct agents_settings *s = &c->agents->settings;
     AUTOFREE char *certificate = NULL;
     int64_t not_after_s = 0;
-    if (c->renewing || !(c->takes & AGENT_RENEW)) {
-        (void)snprintf(reterr_text, size, "renew: %s",
-                       c->renewing ? "one is under way" : "its hello does not name it");
+    if (!(c->takes & AGENT_RENEW)) {
+        (void)snprintf(reterr_text, size, "renew: its hello does not name it");
         return ERR_PROTOCOL;
+    }
+    if (c->renewing || too_early(c)) {
+        log_debug("host %s asks for a new certificate too early, ignoring", c->name);
+        return 0;
     }
     int r = authority_issue(s->authority, c->host, json_get_string(m, "csr", ""), &certificate,
                             &not_after_s);

@@ -21,7 +21,13 @@
 
 extern char **environ;
 
-enum { READ_BYTES = 65536, GRACE_S = 5, SENTENCE = 200 };
+enum {
+    READ_BYTES = 65536,
+    SENTENCE = 200,
+    DEADLINE_MS = (LIMIT_ANALYSIS_SECONDS + 5) * 1000,
+};
+
+#define TOOK_LONGER "the analysis took longer than it may"
 
 /* Three texts and their heads. */
 #define OUT_MAX (3 * (size_t)LIMIT_ANALYSIS_TEXT + 4096)
@@ -35,6 +41,7 @@ struct analysis_child {
     unsigned open_handles;
     bool out_ended, exited, ending;
     siginfo_t status;
+    int wait_error; /* the status is unknown */
     struct buf out;
     int result;
     char text[SENTENCE];
@@ -43,8 +50,8 @@ struct analysis_child {
 };
 
 /* The steps, in the order in which they run. */
-static int spawn_child(struct analysis_child *c, int fd, uint64_t offset, uint64_t len);
-static void watch(struct analysis_child *c, uv_loop_t *loop);
+static int spawn_child(struct analysis_child *c, const struct analysis_run *run);
+static void watch(struct analysis_child *c, uv_loop_t *loop, uint64_t deadline_ms);
 static void on_readable(uv_poll_t *poll, int status, int events);
 static void on_exited(uv_poll_t *poll, int status, int events);
 static void on_deadline(uv_timer_t *timer);
@@ -52,40 +59,47 @@ static void end(struct analysis_child *c, int result, const char *text);
 static void close_when_over(struct analysis_child *c);
 static void on_closed(uv_handle_t *handle);
 
-int analysis_child_start(struct analysis_child **ret_child, uv_loop_t *loop, int fd,
-                         uint64_t offset, uint64_t len, analysis_child_cb done, void *arg)
+int analysis_child_start(struct analysis_child **ret_child, uv_loop_t *loop,
+                         const struct analysis_run *run, analysis_child_cb done, void *arg)
 {
     struct analysis_child *c = xcalloc(1, sizeof *c);
     c->done = done;
     c->arg = arg;
     c->out_fd = c->pidfd = -1;
     buf_init(&c->out, OUT_MAX);
-    int r = spawn_child(c, fd, offset, len);
-    (void)close(fd);
+    int r = spawn_child(c, run);
+    (void)close(run->fd);
     if (r < 0) {
         free(c);
         return r;
     }
-    watch(c, loop);
+    watch(c, loop, run->deadline_ms ? run->deadline_ms : DEADLINE_MS);
     *ret_child = c;
     return 0;
 }
 
-static int spawn_child(struct analysis_child *c, int fd, uint64_t offset, uint64_t len)
+static int spawn_child(struct analysis_child *c, const struct analysis_run *run)
 {
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return -errno;
-    AUTOFREE char *file = path_sibling("proctor-analyze");
-    AUTOFREE char *offset_text = xasprintf("%" PRIu64, offset);
-    AUTOFREE char *len_text = xasprintf("%" PRIu64, len);
-    char *argv[] = {(char *)"proctor-analyze", (char *)"--offset", offset_text,
-                    (char *)"--length",        len_text,           NULL};
+    AUTOFREE char *file = run->program ? xstrdup(run->program) : path_sibling("proctor-analyze");
+    AUTOFREE char *offset = xasprintf("%" PRIu64, run->offset);
+    AUTOFREE char *len = xasprintf("%" PRIu64, run->len);
+    AUTOFREE char *bytes = xasprintf("%" PRIu64, run->bytes);
+    char *argv[] = {(char *)"proctor-analyze",
+                    (char *)"--offset",
+                    offset,
+                    (char *)"--length",
+                    len,
+                    (char *)"--bytes",
+                    bytes,
+                    NULL};
     const struct spawn s = {.file = file,
                             .argv = argv,
                             .envp = environ,
                             .cwd = "/",
-                            .fds = {-1, pipe_fds[1], STDERR_FILENO, fd},
+                            .fds = {-1, pipe_fds[1], STDERR_FILENO, run->fd},
                             .fd_count = 4};
     pid_t pid;
     enum spawn_step step;
@@ -100,7 +114,7 @@ static int spawn_child(struct analysis_child *c, int fd, uint64_t offset, uint64
     return 0;
 }
 
-static void watch(struct analysis_child *c, uv_loop_t *loop)
+static void watch(struct analysis_child *c, uv_loop_t *loop, uint64_t deadline_ms)
 {
     (void)uv_poll_init(loop, &c->out_poll, c->out_fd);
     (void)uv_poll_init(loop, &c->exit_poll, c->pidfd);
@@ -109,7 +123,7 @@ static void watch(struct analysis_child *c, uv_loop_t *loop)
     c->open_handles = 3;
     (void)uv_poll_start(&c->out_poll, UV_READABLE, on_readable);
     (void)uv_poll_start(&c->exit_poll, UV_READABLE, on_exited);
-    (void)uv_timer_start(&c->deadline, on_deadline, (LIMIT_ANALYSIS_SECONDS + GRACE_S) * 1000, 0);
+    (void)uv_timer_start(&c->deadline, on_deadline, deadline_ms, 0);
 }
 
 /* More than it may print, or no memory for it: not worth hearing out. */
@@ -133,7 +147,9 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     if (r > 0)
         return;
     if (r < 0)
-        end(c, r, "what the analysis prints cannot be taken");
+        end(c, r,
+            r == ERR_TOO_BIG ? "the analysis prints more than it may"
+                             : "what the analysis prints cannot be read");
     (void)uv_poll_stop(poll);
     c->out_ended = true;
     close_when_over(c);
@@ -142,8 +158,10 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 static void on_exited(uv_poll_t *poll, int status, int events)
 {
     struct analysis_child *c = poll->data;
-    if (waitid(P_PIDFD, (id_t)c->pidfd, &c->status, WEXITED | WNOHANG) < 0 ||
-        c->status.si_pid == 0)
+    /* Somebody else has reaped it, perhaps the kernel (SIGCHLD ignored): it has ended all the same. */
+    if (waitid(P_PIDFD, (id_t)c->pidfd, &c->status, WEXITED | WNOHANG) < 0)
+        c->wait_error = -errno;
+    else if (c->status.si_pid == 0)
         return;
     (void)uv_poll_stop(poll);
     c->exited = true;
@@ -152,7 +170,7 @@ static void on_exited(uv_poll_t *poll, int status, int events)
 
 static void on_deadline(uv_timer_t *timer)
 {
-    end(timer->data, -ETIMEDOUT, "the analysis took longer than it may");
+    end(timer->data, -ETIMEDOUT, TOOK_LONGER);
 }
 
 /* The first result counts; it goes on when the process has ended. */
@@ -171,20 +189,30 @@ void analysis_child_cancel(struct analysis_child *c)
     end(c, ERR_CANCELLED, err_str(ERR_CANCELLED));
 }
 
+static void fail(struct analysis_child *c, const char *what, int number)
+{
+    char text[SENTENCE];
+    (void)snprintf(text, sizeof text, "the analysis ended with %s %d", what, number);
+    end(c, ERR_FAILED, text);
+}
+
 /* How it ended, when it was not us who ended it. */
 static void judge(struct analysis_child *c)
 {
+    bool by_signal = c->status.si_code != CLD_EXITED;
+    int status = c->status.si_status;
     if (c->ending)
         return;
-    bool by_signal = c->status.si_code != CLD_EXITED;
-    if (!by_signal && c->status.si_status == 0)
-        return;
-    if (by_signal && c->status.si_status == SIGXCPU)
-        c->result = -ETIMEDOUT;
-    else
-        c->result = ERR_FAILED;
-    (void)snprintf(c->text, sizeof c->text, "the analysis ended with %s %d",
-                   by_signal ? "signal" : "code", c->status.si_status);
+    if (c->wait_error)
+        end(c, c->wait_error, "the analysis ended, and how is not known");
+    else if (by_signal && status == SIGXCPU)
+        end(c, -ETIMEDOUT, TOOK_LONGER);
+    else if (by_signal && (status == SIGKILL || status == SIGTERM))
+        end(c, ERR_BUSY, "the analysis was killed by somebody, or for want of memory; try again");
+    else if (by_signal)
+        fail(c, "signal", status);
+    else if (status != 0)
+        fail(c, "code", status);
 }
 
 static void close_when_over(struct analysis_child *c)

@@ -73,10 +73,32 @@ void api_handle(void *arg, struct http_request *r)
         http_reply_error(r, ERR_NOT_FOUND, "there is no such page");
 }
 
-static void reply_status(struct http_request *r, int status, int error, const char *text)
+/* For what only HTTP has a number for. */
+static void reply_status(struct http_request *r, int status, const char *text)
 {
-    AUTOJSON json_t *body = api_error_body(error, text);
+    AUTOJSON json_t *body = api_error_body(http_error_of(status), text);
     http_reply_json(r, status, body);
+}
+
+static bool is_for_anyone(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
+        if (routes[i].access == API_ANYONE && str_eq(routes[i].path, path))
+            return true;
+    return false;
+}
+
+size_t api_body_limit(const struct http_request *r)
+{
+    bool nobody = !r->cookie && !r->authorization;
+    return nobody || is_for_anyone(r->path) ? LIMIT_HTTP_BODY_ANYONE : LIMIT_HTTP_BODY;
+}
+
+void api_refused(void *arg, const struct http_request *r, const char *text)
+{
+    const struct api *api = arg;
+    auth_refused(api->auth, NULL, r->address, "request.refused", "%s %.300s: %s",
+                 http_method_name(r->method), r->path, text);
 }
 
 static void find_route(struct api *api, struct http_request *r)
@@ -87,7 +109,7 @@ static void find_route(struct api *api, struct http_request *r)
     int error = api_route_find(r->method, r->path, &route, params, allowed);
     if (error == ERR_UNSUPPORTED) {
         http_header(r, "Allow", allowed);
-        reply_status(r, 405, error, "this path has no such method");
+        reply_status(r, 405, "this path has no such method");
         return;
     }
     if (error < 0) {
@@ -110,7 +132,7 @@ static void on_checked(void *arg, int r, const struct auth_who *who)
 {
     struct api_call *c = arg;
     if (r == ERR_TOO_MANY)
-        api_fail(c, r, "too many wrong tokens from this address, try again later");
+        api_fail_wait(c, auth_token_wait_ms(c->api->auth, c->request->address));
     else if (r < 0)
         api_fail(c, r, NULL);
     else {
@@ -158,13 +180,20 @@ static bool is_json_type(const char *type)
     return type && strncasecmp(type, json, len) == 0 && strchr("; \t", type[len]);
 }
 
+/* They are not needed any more, and passwords may be among them. */
+static void clear_bytes(struct buf *bytes)
+{
+    secret_wipe(bytes->data, bytes->len);
+    buf_clear(bytes);
+}
+
 /* Why the text is no object of ours. */
 static void refuse_body(struct api_call *c)
 {
     struct buf *bytes = &c->request->body;
     json_error_t error = {0};
     AUTOJSON json_t *any = json_loadb(bytes->data, bytes->len, JSON_REJECT_DUPLICATES, &error);
-    secret_wipe(bytes->data, bytes->len);
+    clear_bytes(bytes);
     if (any && !json_is_object(any))
         api_fail(c, ERR_SYNTAX, "the body must be a JSON object");
     else if (any)
@@ -186,7 +215,7 @@ static bool read_body(struct api_call *c)
         return true;
     }
     if (!is_json_type(r->content_type)) {
-        reply_status(r, 415, ERR_UNSUPPORTED, "the body's Content-Type must be application/json");
+        reply_status(r, 415, "the body's Content-Type must be application/json");
         api_call_free(c);
         return false;
     }
@@ -195,8 +224,16 @@ static bool read_body(struct api_call *c)
         refuse_body(c);
         return false;
     }
-    secret_wipe(bytes->data, bytes->len);
+    clear_bytes(bytes);
     return true;
+}
+
+/* Passwords, secrets: also those of a body that was refused. */
+static void wipe_texts(json_t *body)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(body, name, value) field_wipe(body, name);
 }
 
 void api_call_free(struct api_call *c)
@@ -208,6 +245,7 @@ void api_call_free(struct api_call *c)
     free(c->state);
     for (size_t i = 0; i < API_PARAMS; i++)
         free(c->params[i]);
+    wipe_texts(c->body);
     json_decref(c->body);
     secret_wipe(&c->who, sizeof c->who);
     free(c);

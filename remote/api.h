@@ -45,6 +45,7 @@ struct api_call {
     void *
         state; /* the handler's own: freed with the call, after `clear_state` (NULL: nothing to clear) */
     void (*clear_state)(void *state);
+    bool noted; /* the refusal stands in the audit log */
 };
 void api_call_free(struct api_call *c);
 
@@ -73,6 +74,10 @@ int api_route_find(enum http_method method, const char *path, const struct api_r
 
 /* http_handler_cb; `arg` is the struct api. */
 void api_handle(void *arg, struct http_request *r);
+
+/* Of struct http_settings: bodies are small where nobody has said who he is; what was refused is noted. */
+size_t api_body_limit(const struct http_request *r);
+void api_refused(void *arg, const struct http_request *r, const char *text);
 
 /* A member of the query, percent-decoded, NULL when absent; the caller frees. */
 char *api_query(const struct http_request *r, const char *name);

@@ -35,43 +35,6 @@ void api_reply_one(struct api_call *c, int status, const char *name, json_t *val
     api_reply(c, status, body);
 }
 
-int api_status(int error)
-{
-    switch (error) {
-    case ERR_INVALID:
-    case ERR_SYNTAX:
-    case ERR_USAGE:
-        return 400;
-    case ERR_LOGIN:
-        return 401;
-    case ERR_DENIED:
-    case ERR_POLICY:
-        return 403;
-    case ERR_NOT_FOUND:
-        return 404;
-    case ERR_EXISTS:
-    case ERR_NOT_RUNNING:
-    case ERR_UNSUPPORTED:
-    case ERR_UNSUPPORTED_VERSION:
-    case ERR_REVOKED:
-    case ERR_EXPIRED:
-    case ERR_CANCELLED:
-        return 409;
-    case ERR_TOO_BIG:
-        return 413;
-    case ERR_TOO_MANY:
-        return 429;
-    case ERR_BUSY:
-    case ERR_UNREACHABLE:
-    case ERR_STOPPING:
-    case ERR_NOT_READY:
-        return 503;
-    case -ENOSPC:
-        return 507;
-    }
-    return 500;
-}
-
 json_t *api_error_body(int error, const char *text)
 {
     json_t *inner = json_object(), *body = json_object();
@@ -81,11 +44,23 @@ json_t *api_error_body(int error, const char *text)
     return body;
 }
 
+/* Wrong tokens and enrolment strings are noted where they are found. */
+static void note_refusal(const struct api_call *c, int status, const char *text)
+{
+    const struct http_request *r = c->request;
+    if ((status != 403 && status != 429) || c->noted)
+        return;
+    const char *what = status == 403 ? "request.refused" : "request.slowed";
+    auth_refused(c->api->auth, c->who.name, r->address, what, "%s %.300s: %s",
+                 http_method_name(r->method), r->path, text);
+}
+
 static void fail_text(struct api_call *c, int error, const char *text)
 {
-    int status = api_status(error);
+    int status = http_status_of(error);
     if (status == 500 || status == 507)
         log_err(error, "%s %s: %s", http_method_name(c->request->method), c->request->path, text);
+    note_refusal(c, status, text);
     api_reply(c, status, api_error_body(error, text));
 }
 
@@ -93,6 +68,10 @@ void api_fail(struct api_call *c, int error, const char *fmt, ...)
 {
     char text[ERROR_TEXT];
     va_list ap;
+    if (error == ERR_TOO_MANY) {
+        api_fail_wait(c, 0);
+        return;
+    }
     if (!fmt) {
         fail_text(c, error, err_str(error));
         return;
@@ -105,11 +84,12 @@ void api_fail(struct api_call *c, int error, const char *fmt, ...)
 
 void api_fail_wait(struct api_call *c, int64_t wait_ms)
 {
-    char seconds[24];
+    char seconds[24], text[ERROR_TEXT];
     int64_t wait_s = wait_ms < 1000 ? 1 : (wait_ms + 999) / 1000;
     (void)snprintf(seconds, sizeof seconds, "%" PRId64, wait_s);
+    (void)snprintf(text, sizeof text, "too many attempts, try again in %s s", seconds);
     http_header(c->request, "Retry-After", seconds);
-    api_fail(c, ERR_TOO_MANY, "too many attempts, try again in %s s", seconds);
+    fail_text(c, ERR_TOO_MANY, text);
 }
 
 void api_fail_fields(struct api_call *c, const struct fields *f)

@@ -19,11 +19,12 @@ void api_reply(struct api_call *c, int status, json_t *body);
 /* {"<name>": value}, which is taken. */
 void api_reply_one(struct api_call *c, int status, const char *name, json_t *value);
 
-/* {"error": {…}}; `fmt` NULL: err_str().  An error of ours (status 500) is logged. */
+/* {"error": {…}}; `fmt` NULL: err_str().  An error of ours (status 500) is logged, a refusal (403, 429) noted in the audit log; 429 has
+ * Retry-After. */
 void api_fail(struct api_call *c, int error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same with Retry-After. */
+/* ERR_TOO_MANY, with the time to wait. */
 void api_fail_wait(struct api_call *c, int64_t wait_ms);
 
 /* The sentence of a field that does not fit. */
@@ -32,8 +33,7 @@ void api_fail_fields(struct api_call *c, const struct fields *f);
 /* The required member "role" of a body. */
 enum role api_field_role(struct fields *f);
 
-/* The status of an error, and its body. */
-int api_status(int error);
+/* Its body. */
 json_t *api_error_body(int error, const char *text);
 
 /* ---- on the way ------------------------------------------------------------------------------ */

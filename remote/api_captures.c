@@ -1,21 +1,16 @@
 /* api_captures.c -- starting, stopping, and listing captures. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/base/auto.h"
-#include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
-#include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "remote/api_call.h"
 #include "remote/api_order.h"
 #include "remote/api_routes.h"
 #include "remote/dispatch.h"
 #include "remote/store/captures.h"
-
-enum { NOTE_TEXT = 800 };
 
 static json_t *list_view(const struct capture_list *list)
 {
@@ -33,9 +28,8 @@ static void fail_with(struct api_call *c, int r, const char *text)
 
 /* ---- starting and stopping ------------------------------------------------------------------- */
 
-/* An order that dispatch carries out; it is noted, and then replied to. */
+/* An end that dispatch has brought about; it is noted, and then replied to. */
 struct order_state {
-    int64_t asked_ms;
     int status;   /* of the reply */
     json_t *view; /* the reply */
     struct audit_row note;
@@ -53,18 +47,6 @@ static void order_state_clear(void *state)
     json_decref(s->view);
 }
 
-/* "cpu of api-0 on web1, api-1 on web1 … (order ID)" */
-static void describe(char *out, size_t size, const struct capture_list *rows)
-{
-    AUTOBUF struct buf text = BUF_INIT(NOTE_TEXT);
-    const struct capture_row *first = &rows->rows[0];
-    int r = buf_addf(&text, "%s of", first->kind);
-    for (size_t i = 0; r == 0 && i < rows->count; i++)
-        r = buf_addf(&text, "%s %s-%lld on %s", i ? "," : "", rows->rows[i].app,
-                     (long long)rows->rows[i].instance, rows->rows[i].host_name);
-    (void)snprintf(out, size, "%s%s (order %s)", buf_str(&text), r < 0 ? " …" : "", first->request);
-}
-
 static void note_and_reply(struct api_call *c, int status, const char *what,
                            const struct capture_list *rows)
 {
@@ -72,7 +54,7 @@ static void note_and_reply(struct api_call *c, int status, const char *what,
     s->status = status;
     s->view = list_view(rows);
     api_note(c, &s->note, what, "%s", "");
-    describe(s->note.text, sizeof s->note.text, rows);
+    capture_describe(rows, s->note.text, sizeof s->note.text);
     api_write(c, write_note, on_noted);
 }
 
@@ -97,12 +79,10 @@ static void on_noted(void *arg, int result)
 static void on_started(void *arg, int r, const char *text, const struct capture_list *rows)
 {
     struct api_call *c = arg;
-    const struct order_state *s = c->state;
+    /* 202 also for an order that was sent again: what it started is what it wanted. */
     if (r < 0)
         fail_with(c, r, text);
-    else if (rows->count > 0 && rows->rows[0].created_ms >= s->asked_ms)
-        note_and_reply(c, 202, "capture.start", rows);
-    else /* rows older than the request: it was sent again */
+    else
         api_reply(c, 202, list_view(rows));
 }
 
@@ -115,8 +95,9 @@ void api_capture_start(struct api_call *c)
         api_fail(c, r, "%s", text);
         return;
     }
-    struct order_state *s = api_state(c, sizeof *s, order_state_clear);
-    s->asked_ms = loop_wall_ms();
+    struct audit_row note;
+    api_note(c, &note, "capture.start", "%s", "");
+    order.note = &note;
     order.requester = c->who.name;
     order.role = role_name(c->who.role);
     dispatch_start(c->api->dispatch, &order, on_started, c);

@@ -104,6 +104,15 @@ static void on_written(void *arg, int result)
 static void fail_enrol(struct api_call *c, const struct enrol *s, int r)
 {
     bool of_secret = s->at == AT_SECRET;
+    if (of_secret && (r == ERR_NOT_FOUND || r == ERR_EXISTS || r == ERR_EXPIRED)) {
+        /* What the host calls itself is nobody's name yet. */
+        auth_refused(c->api->auth, NULL, c->request->address, "enrol.refused",
+                     "an enrolment string that is %s",
+                     r == ERR_NOT_FOUND ? "not known"
+                     : r == ERR_EXISTS  ? "used"
+                                        : "expired");
+        c->noted = true;
+    }
     if (of_secret && r == ERR_NOT_FOUND) {
         auth_enrol_failed(c->api->auth, c->request->address);
         api_fail(c, ERR_DENIED, "this enrolment string is not known here");
@@ -115,7 +124,7 @@ static void fail_enrol(struct api_call *c, const struct enrol *s, int r)
         api_fail(c, ERR_INVALID,
                  "\"csr\" must be a certificate request in PEM, signed by its own EC P-256 key");
     } else if (s->at == AT_ROW && r == ERR_TOO_BIG) {
-        api_fail(c, r, "there are %u hosts, more are not allowed", LIMIT_HOSTS);
+        api_fail(c, ERR_FULL, "there are %u hosts, more are not allowed", LIMIT_HOSTS);
     } else {
         api_fail(c, r, NULL);
     }

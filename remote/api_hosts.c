@@ -9,9 +9,16 @@
 #include "remote/fleet.h"
 #include "remote/store/hosts.h"
 
+/* Long lists are made while they are taken. */
+static void reply_source(struct api_call *c, struct http_source *source)
+{
+    http_reply_source(c->request, 200, "application/json", HTTP_LENGTH_UNKNOWN, source);
+    api_call_free(c);
+}
+
 void api_hosts(struct api_call *c)
 {
-    api_reply_one(c, 200, "hosts", fleet_hosts(c->api->fleet));
+    reply_source(c, fleet_hosts_source(c->api->fleet));
 }
 
 static void reply_host(struct api_call *c)
@@ -38,7 +45,7 @@ void api_processes(struct api_call *c)
         api_fail(c, ERR_NOT_FOUND, "there is no such host");
         return;
     }
-    api_reply_one(c, 200, "processes", fleet_processes(c->api->fleet, host));
+    reply_source(c, fleet_processes_source(c->api->fleet, host));
 }
 
 /* ---- revoking -------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* api_profiles.c -- stored results: lists, downloads, views, keeping and removing. */
-#include <limits.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,11 +186,21 @@ void api_profile_raw(struct api_call *c)
 
 /* ---- views ----------------------------------------------------------------------------------- */
 
+/* It is the stored result that does not fit, not the request. */
+static bool is_unreadable(int r)
+{
+    return r == ERR_INVALID || r == ERR_SYNTAX || r == ERR_TOO_BIG || r == -ETIMEDOUT;
+}
+
 static void on_analysed(void *arg, int r, const char *text, size_t len)
 {
     struct api_call *c = arg;
+    if (is_unreadable(r)) {
+        api_reply(c, 422, api_error_body(r, text));
+        return;
+    }
     if (r < 0) {
-        api_fail(c, r, "%.*s", len ? (int)len : INT_MAX, len ? text : err_str(r));
+        api_fail(c, r, "%s", text);
         return;
     }
     http_reply(c->request, 200, "application/json", text, len);

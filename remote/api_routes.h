@@ -25,7 +25,7 @@
     X(HTTP_POST,   "/api/v1/captures/{id}/cancel",    API_OPERATOR, true,  api_capture_cancel)     \
     X(HTTP_GET,    "/api/v1/profiles",                API_VIEWER,   false, api_profiles)           \
     X(HTTP_GET,    "/api/v1/profiles/{id}",           API_VIEWER,   false, api_profile)            \
-    X(HTTP_GET,    "/api/v1/profiles/{id}/raw",       API_VIEWER,   false, api_profile_raw)        \
+    X(HTTP_GET,    "/api/v1/profiles/{id}/raw",       API_VIEWER,   false, api_profile_download)   \
     X(HTTP_GET,    "/api/v1/profiles/{id}/top",       API_VIEWER,   false, api_profile_top)        \
     X(HTTP_GET,    "/api/v1/profiles/{id}/tree",      API_VIEWER,   false, api_profile_tree)       \
     X(HTTP_POST,   "/api/v1/profiles/{id}/keep",      API_OPERATOR, true,  api_profile_keep)       \
@@ -45,3 +45,6 @@
 #define X(method, path, access, changes, run) void run(struct api_call *call);
 API_ROUTES(X)
 #undef X
+
+/* What follows when a download is noted. */
+void api_profile_raw(struct api_call *call);

@@ -104,12 +104,18 @@ static int write_token(struct db *db, void *arg)
     return audit_add(db, &s->note);
 }
 
+/* ERR_TOO_BIG of the store is about its list. */
+static void fail_making(struct api_call *c, const struct making *s, int r)
+{
+    api_fail(c, r == ERR_TOO_BIG ? ERR_FULL : r, "%s", s->why[0] ? s->why : err_str(r));
+}
+
 static void on_token(void *arg, int result)
 {
     struct api_call *c = arg;
     const struct making *s = c->state;
     if (result < 0)
-        api_fail(c, result, "%s", s->why[0] ? s->why : err_str(result));
+        fail_making(c, s, result);
     else
         reply_text(c, token_view(&s->row));
 }
@@ -177,7 +183,7 @@ static void on_enrolment(void *arg, int result)
     struct api_call *c = arg;
     const struct making *s = c->state;
     if (result < 0) {
-        api_fail(c, result, "%s", s->why[0] ? s->why : err_str(result));
+        fail_making(c, s, result);
         return;
     }
     json_t *view = json_object();

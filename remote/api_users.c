@@ -40,7 +40,7 @@ static void fail_user(struct api_call *c, int r)
     else if (r == ERR_EXISTS)
         api_fail(c, r, "there is a user of that name");
     else if (r == ERR_TOO_BIG)
-        api_fail(c, r, "there are %u users, more are not allowed", LIMIT_USERS);
+        api_fail(c, ERR_FULL, "there are %u users, more are not allowed", LIMIT_USERS);
     else
         api_fail(c, r, NULL);
 }

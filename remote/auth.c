@@ -1,5 +1,6 @@
 #include "remote/auth.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,15 @@
 #include "lib/base/str.h"
 #include "remote/api_path.h"
 #include "remote/auth_state.h"
+#include "remote/refusals.h"
 
 enum {
     FREE_PER_ACCOUNT = 5,
     FREE_PER_ADDRESS = 20,
+    /* From everywhere: many who guess together are slowed down; one alone never comes so far, so that he cannot keep others out of
+     * their accounts. */
+    FREE_OF_ALL = 100,
+    FADE_MS = 30 * 1000,
     /* Accounts and addresses with failures that are remembered: a search of so many takes microseconds. */
     REMEMBERED = 2000,
     TOKEN_USED_EVERY_MS = 60 * 1000,
@@ -29,18 +35,23 @@ struct auth *auth_new(uv_loop_t *loop, struct store *store)
     a->store = store;
     a->scrypts = scrypts_new(loop);
     a->accounts = login_limit_new(FREE_PER_ACCOUNT, REMEMBERED);
+    a->brakes = login_limit_new(FREE_OF_ALL, REMEMBERED);
+    login_limit_fade(a->brakes, FADE_MS);
     a->addresses = login_limit_new(FREE_PER_ADDRESS, REMEMBERED);
     a->tokens = login_limit_new(FREE_PER_ADDRESS, REMEMBERED);
     a->enrolments = login_limit_new(FREE_PER_ADDRESS, REMEMBERED);
+    a->refusals = refusals_new();
     return a;
 }
 
 static void free_now(struct auth *a)
 {
     login_limit_free(a->accounts);
+    login_limit_free(a->brakes);
     login_limit_free(a->addresses);
     login_limit_free(a->tokens);
     login_limit_free(a->enrolments);
+    refusals_free(a->refusals);
     free(a);
 }
 
@@ -76,38 +87,58 @@ int64_t auth_try_begin(struct auth *a, struct auth_try *t, const char *account, 
 {
     (void)snprintf(t->account, sizeof t->account, "%s", account);
     login_limit_address_key(address, t->address);
-    int64_t account_ms = login_limit_wait_ms(a->accounts, t->account, now_ms(a));
-    int64_t address_ms = login_limit_wait_ms(a->addresses, t->address, now_ms(a));
-    if (account_ms > 0 || address_ms > 0)
-        return account_ms > address_ms ? account_ms : address_ms;
-    login_limit_failed(a->accounts, t->account, now_ms(a));
+    (void)snprintf(t->pair, sizeof t->pair, "%.50s %.70s", t->address, account);
+    int64_t pair_ms = login_limit_wait_ms(a->accounts, t->pair, now_ms(a));
+    int64_t brake_ms = login_limit_wait_ms(a->brakes, t->account, now_ms(a));
+    int64_t wait_ms = login_limit_wait_ms(a->addresses, t->address, now_ms(a));
+    wait_ms = wait_ms > pair_ms ? wait_ms : pair_ms;
+    wait_ms = wait_ms > brake_ms ? wait_ms : brake_ms;
+    if (wait_ms > 0)
+        return wait_ms;
+    login_limit_failed(a->accounts, t->pair, now_ms(a));
+    login_limit_failed(a->brakes, t->account, now_ms(a));
     login_limit_failed(a->addresses, t->address, now_ms(a));
     return 0;
 }
 
 void auth_try_passed(struct auth *a, const struct auth_try *t)
 {
-    /* Of the address only this try: one's own account must not pay for guesses at others'. */
-    login_limit_forget(a->accounts, t->account);
+    /* Of the address and of the account elsewhere only this try: one's own account must not pay for guesses at others', nor
+     * others' guesses. */
+    login_limit_forget(a->accounts, t->pair);
+    login_limit_take_back(a->brakes, t->account);
     login_limit_take_back(a->addresses, t->address);
 }
 
 void auth_try_undone(struct auth *a, const struct auth_try *t)
 {
-    login_limit_take_back(a->accounts, t->account);
+    login_limit_take_back(a->accounts, t->pair);
+    login_limit_take_back(a->brakes, t->account);
     login_limit_take_back(a->addresses, t->address);
+}
+
+static int64_t address_wait_ms(struct auth *a, struct login_limit *l, const char *address)
+{
+    char key[LOGIN_LIMIT_KEY];
+    login_limit_address_key(address, key);
+    return login_limit_wait_ms(l, key, now_ms(a));
 }
 
 int64_t auth_enrol_wait_ms(struct auth *a, const char *address)
 {
-    char key[LOGIN_LIMIT_KEY];
-    login_limit_address_key(address, key);
-    return login_limit_wait_ms(a->enrolments, key, now_ms(a));
+    return address_wait_ms(a, a->enrolments, address);
+}
+
+int64_t auth_token_wait_ms(struct auth *a, const char *address)
+{
+    return address_wait_ms(a, a->tokens, address);
 }
 
 void auth_enrol_failed(struct auth *a, const char *address)
 {
     char key[LOGIN_LIMIT_KEY];
+    if (!a)
+        return;
     login_limit_address_key(address, key);
     login_limit_failed(a->enrolments, key, now_ms(a));
 }
@@ -121,14 +152,47 @@ struct audit_row audit_row_now(const char *who, const char *address, const char 
     return row;
 }
 
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+static int write_refusal(struct db *db, void *arg)
+{
+    return audit_add(db, arg);
+}
+
+static void on_refusal_written(void *arg, int result)
+{
+    const struct audit_row *row = arg;
+    if (result < 0)
+        log_warn(result, "cannot note in the audit log that %s was refused (%s), ignoring",
+                 row->address, row->what);
+    free(arg);
+}
+
+void auth_refused(struct auth *a, const char *who, const char *address, const char *what,
+                  const char *fmt, ...)
+{
+    char key[LOGIN_LIMIT_KEY];
+    va_list ap;
+    login_limit_address_key(address, key);
+    if (!a || a->closing || !refusals_first(a->refusals, key, what, now_ms(a)))
+        return;
+    struct audit_row *row = xcalloc(1, sizeof *row);
+    *row = audit_row_now(who && who[0] ? who : "somebody", address, what);
+    va_start(ap, fmt);
+    (void)vsnprintf(row->text, sizeof row->text, fmt, ap);
+    va_end(ap);
+    store_write(a->store, write_refusal, on_refusal_written, row);
+}
+
 /* ---- who asks -------------------------------------------------------------------------------- */
 
 struct check {
     struct auth *auth;
-    enum { BY_NOTHING, BY_SESSION, BY_TOKEN, BY_BLOCKED } by;
+    enum { BY_NOTHING, BY_SESSION, BY_TOKEN } by;
     uint8_t secret_sha256[SHA256_BYTES];
     char token_id[TOKEN_ID];
-    char address[LOGIN_LIMIT_KEY];
+    char address[LOGIN_LIMIT_KEY]; /* its key */
+    char client[64];
     struct auth_who who;
     bool guessed;  /* a token that there is not, or with a wrong secret */
     bool note_use; /* the token's time of use is older than a minute */
@@ -152,6 +216,7 @@ void auth_check(struct auth *a, const char *cookie, const char *authorization, c
     c->arg = arg;
     c->now_ms = loop_wall_ms();
     login_limit_address_key(address, c->address);
+    (void)snprintf(c->client, sizeof c->client, "%s", address);
     auth_begin(a);
     read_headers(c, cookie, authorization);
     store_read(a->store, look_up, on_looked_up, c);
@@ -188,10 +253,6 @@ static void read_bearer(struct check *c, const char *authorization)
     static const char scheme[] = "bearer ";
     char text[100];
     struct api_token token;
-    if (login_limit_wait_ms(c->auth->tokens, c->address, now_ms(c->auth)) > 0) {
-        c->by = BY_BLOCKED;
-        return;
-    }
     if (strncasecmp(authorization, scheme, sizeof scheme - 1) != 0)
         return;
     authorization += sizeof scheme - 1;
@@ -278,8 +339,6 @@ static int look_up(struct db *db, void *arg)
     switch (c->by) {
     case BY_NOTHING:
         return ERR_LOGIN;
-    case BY_BLOCKED:
-        return ERR_TOO_MANY;
     case BY_SESSION:
         return look_up_session(db, c);
     case BY_TOKEN:
@@ -288,12 +347,23 @@ static int look_up(struct db *db, void *arg)
     return ERR_LOGIN;
 }
 
+/* Who has no right one is slowed down; who shares his address is not. */
+static int wrong_token(struct check *c)
+{
+    struct auth *a = c->auth;
+    if (login_limit_wait_ms(a->tokens, c->address, now_ms(a)) > 0)
+        return ERR_TOO_MANY;
+    login_limit_failed(a->tokens, c->address, now_ms(a));
+    auth_refused(a, NULL, c->client, "token.refused", "wrong token");
+    return ERR_LOGIN;
+}
+
 static void on_looked_up(void *arg, int result)
 {
     struct check *c = arg;
     struct auth *a = c->auth;
     if (result == ERR_LOGIN && c->guessed)
-        login_limit_failed(a->tokens, c->address, now_ms(a));
+        result = wrong_token(c);
     if (result == 0 && c->note_use && !a->closing)
         note_use(c);
     c->done(c->arg, result, result == 0 ? &c->who : NULL);

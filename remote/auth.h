@@ -12,7 +12,8 @@ struct store;
 typedef struct uv_loop_s uv_loop_t;
 
 /* Where a session's secret and its CSRF value travel. */
-#define AUTH_COOKIE "proctor_session"
+#define AUTH_COOKIE                                                                                \
+    "__Host-proctor_session" /* the prefix: browsers take it from this host alone, with Secure and Path=/ */
 #define AUTH_CSRF_HEADER "x-csrf-token"
 
 enum { AUTH_NAME = 2 * LIMIT_NAME, AUTH_CSRF = 65, AUTH_SESSION_MS = 12 * 60 * 60 * 1000 };
@@ -29,13 +30,14 @@ struct auth_who {
     uint8_t session_sha256[SHA256_BYTES];
 };
 
-/* `r`: 0 with `who` (borrowed), ERR_LOGIN (nobody, or not any more), ERR_TOO_MANY (too many wrong tokens from this address), or an
- * error of the store. */
+/* `r`: 0 with `who` (borrowed), ERR_LOGIN (nobody, or not any more), ERR_TOO_MANY (a wrong token, and too many of them from this
+ * address; a right one always counts), or an error of the store. */
 typedef void (*auth_cb)(void *arg, int r, const struct auth_who *who);
 
 struct auth *auth_new(uv_loop_t *loop, struct store *store);
 
-/* Before store_close(): no operation asks the store for anything from now on.  What is under way still calls its `done` (ERR_STOPPING),
+/* Before store_close(): no operation asks the store for anything from now on.  What is noted here later, by a call that ends with the
+ * store, may have a NULL for it.  What is under way still calls its `done` (ERR_STOPPING),
  * with the loop running on, and then it is freed. */
 void auth_free(struct auth *a);
 
@@ -43,8 +45,12 @@ void auth_free(struct auth *a);
 void auth_check(struct auth *a, const char *cookie, const char *authorization, const char *address,
                 auth_cb done, void *arg);
 
+/* After ERR_TOO_MANY: how long wrong tokens from there are not looked at. */
+int64_t auth_token_wait_ms(struct auth *a, const char *address);
+
 /* A login: scrypt in a thread, at most two at the same time, the same work for names that do not exist.  After 5 failures for an
- * account or 20 for an address, each next try must wait twice as long (from 1 s, up to 5 minutes): ERR_TOO_MANY with `retry_ms`.
+ * account from one address, 20 from an address, or 100 for an account from everywhere (one is forgotten each 30 s), each next try must
+ * wait twice as long (from 1 s, up to 5 minutes): ERR_TOO_MANY with `retry_ms`.
  * Success: 0, the session is stored, and `cookie` is the value for Set-Cookie. */
 typedef void (*auth_login_cb)(void *arg, int r, int64_t retry_ms, const char *cookie,
                               const struct auth_who *who);
@@ -71,3 +77,10 @@ int auth_hash(struct auth *a, const char *password, auth_hash_cb done, void *arg
 
 int64_t auth_enrol_wait_ms(struct auth *a, const char *address); /* 0: go on */
 void auth_enrol_failed(struct auth *a, const char *address);
+
+/* ---- refusals in the audit log ---------------------------------------------------------------- */
+
+/* Somebody was refused: a row for the audit log, at most one per address, `what` ("request.refused") and minute, and a few hundred in a
+ * minute altogether.  `who` NULL or "": not known.  Wrong tokens are noted by themselves, logins by auth_login(). */
+void auth_refused(struct auth *a, const char *who, const char *address, const char *what,
+                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));

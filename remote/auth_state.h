@@ -14,12 +14,14 @@ struct auth {
     uv_loop_t *loop;
     struct store *store;
     struct scrypts *scrypts;
-    struct login_limit *accounts;  /* failures by user name */
+    struct login_limit *accounts;  /* failures by address and user name */
+    struct login_limit *brakes;    /* by user name, from wherever */
     struct login_limit *addresses; /* logins by address */
     struct login_limit *tokens;    /* wrong tokens by address */
     struct login_limit *enrolments;
-    unsigned pending; /* operations under way: they keep it alive */
-    bool closing;     /* the store is not to be asked any more */
+    struct refusals *refusals; /* that were noted */
+    unsigned pending;          /* operations under way: they keep it alive */
+    bool closing;              /* the store is not to be asked any more */
 };
 
 /* An operation begins, or has called its `done`. */
@@ -28,7 +30,8 @@ void auth_end(struct auth *a);
 
 /* A try that costs something when it is wrong: of an account from an address. */
 struct auth_try {
-    char account[LOGIN_LIMIT_KEY];
+    char account[LOGIN_LIMIT_KEY]; /* its name */
+    char pair[LOGIN_LIMIT_KEY];    /* the address and the name */
     char address[LOGIN_LIMIT_KEY];
 };
 

@@ -222,8 +222,7 @@ static int issue_server(struct authority *a, const struct strlist *names, int64_
     const struct cert_plan plan = {.common_name = "proctor-console",
                                    .dns_names = (const char *const *)names->items,
                                    .not_before_s = most(now_s - BACK_S, ca_from_s(a)),
-                                   .not_after_s =
-                                       least(now_s + (int64_t)SERVER_DAYS * DAY_S, ca_until_s(a)),
+                                   .not_after_s = least(now_s + a->server_life_s, ca_until_s(a)),
                                    .server = true};
     int r = key_make(&a->server_key_pem);
     if (r == 0)
@@ -267,9 +266,16 @@ static int open_server(struct authority *a, const char *dir, const char *const *
 
 int authority_open(struct authority *a, const char *data_dir, const char *const *names)
 {
+    return authority_open_for(a, data_dir, names, (int64_t)SERVER_DAYS * DAY_S);
+}
+
+int authority_open_for(struct authority *a, const char *data_dir, const char *const *names,
+                       int64_t server_life_s)
+{
     AUTOFREE char *dir = folder_of(data_dir);
     int64_t now_s = (int64_t)time(NULL);
-    *a = (struct authority){.agent_life_s = (int64_t)AGENT_DAYS * DAY_S};
+    *a = (struct authority){.agent_life_s = (int64_t)AGENT_DAYS * DAY_S,
+                            .server_life_s = server_life_s};
     int r = path_mkdir(dir, FOLDER_MODE);
     if (r < 0)
         log_err(r, "cannot make the folder %s", dir);
@@ -280,6 +286,31 @@ int authority_open(struct authority *a, const char *data_dir, const char *const 
     if (r < 0)
         authority_close(a);
     return r < 0 ? r : 0;
+}
+
+int authority_renew(struct authority *a, const char *data_dir, const char *const *names)
+{
+    AUTOFREE char *dir = folder_of(data_dir);
+    AUTOSTRLIST struct strlist all = {0};
+    AUTOBUF struct buf text = BUF_INIT(NAMES_TEXT);
+    int64_t now_s = (int64_t)time(NULL);
+    all_names(names, &all);
+    names_text(&all, &text);
+    if (server_is_good(a, dir, buf_str(&text), now_s))
+        return 0;
+    struct authority next = *a;
+    next.server_cert_pem = next.server_key_pem = NULL;
+    int r = make_server(&next, dir, &all, buf_str(&text), now_s);
+    if (r == 0) {
+        char *cert_pem = a->server_cert_pem, *key_pem = a->server_key_pem;
+        a->server_cert_pem = TAKE(next.server_cert_pem);
+        a->server_key_pem = TAKE(next.server_key_pem);
+        next.server_cert_pem = cert_pem;
+        next.server_key_pem = key_pem;
+    }
+    free(next.server_cert_pem);
+    wipe(&next.server_key_pem);
+    return r < 0 ? r : 1;
 }
 
 void authority_close(struct authority *a)

@@ -14,11 +14,20 @@ struct authority {
     char *server_cert_pem;
     char *server_key_pem;
     uint8_t ca_sha256[SHA256_BYTES];
-    int64_t agent_life_s; /* of agents' certificates: 90 days; tests use seconds */
+    int64_t agent_life_s;  /* of agents' certificates: 90 days; tests use seconds */
+    int64_t server_life_s; /* of the next server's certificate: 397 days */
 };
 
 /* `names`: of the server's certificate, besides localhost, 127.0.0.1 and ::1; NULL-terminated.  Errors are logged. */
 int authority_open(struct authority *a, const char *data_dir, const char *const *names);
+
+/* The same with another life of the server's certificate, for tests. */
+int authority_open_for(struct authority *a, const char *data_dir, const char *const *names,
+                       int64_t server_life_s);
+
+/* While it is open, now and then: makes the server's certificate anew when it is no good any more, as authority_open() would.  Returns 1
+ * (there is another one, with another key), 0 (it is good), or an error, logged: then the old one stays.  Writes three small files. */
+int authority_renew(struct authority *a, const char *data_dir, const char *const *names);
 void authority_close(struct authority *a); /* wipes the keys */
 
 /* Only the CA's fingerprint, for commands beside a server.  ERR_NOT_FOUND: the console was never started here. */

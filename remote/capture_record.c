@@ -190,6 +190,11 @@ void capture_record_clear(struct capture_record *r)
     *r = (struct capture_record){0};
 }
 
+json_t *capture_facts(const struct capture_row *row)
+{
+    return row->record ? json_object_parse(row->record, strlen(row->record)) : NULL;
+}
+
 bool capture_record_has_result(enum capture_state state, const json_t *facts)
 {
     size_t i;

@@ -58,5 +58,8 @@ int capture_record_take(const json_t *record, struct capture_record *ret_record,
 void capture_record_clear(struct capture_record *r);
 #define AUTOCAPTURERECORD __attribute__((cleanup(capture_record_clear)))
 
+/* What the host has told of a row's capture, the caller's; NULL: nothing. */
+json_t *capture_facts(const struct capture_row *row);
+
 /* Does an end in this state come with a result?  `facts` NULL: nothing is known. */
 bool capture_record_has_result(enum capture_state state, const json_t *facts);

@@ -15,10 +15,12 @@
 
 enum action {
     DO_NOTHING,
-    DO_REFUSE,   /* it has ended */
-    DO_GIVE,     /* note that the host has it, then send it */
-    DO_RESUME,   /* the host is back: repeat what it may have missed */
-    DO_ASK_STOP, /* note the wish, then send it */
+    DO_REFUSE,    /* it has ended */
+    DO_ASK,       /* ask the host for its record */
+    DO_GIVE,      /* note that the host has it, then send it */
+    DO_TAKE_BACK, /* the host has not got it after all */
+    DO_RESUME,    /* the host is back: repeat what it may have missed */
+    DO_ASK_STOP,  /* note the wish, then send it */
     DO_ASK_CANCEL,
     DO_CANCEL, /* it never began: cancelled */
     DO_EXPIRE,
@@ -30,6 +32,8 @@ enum action {
     DO_FINAL,       /* nobody will know better */
     DO_STORED,
     DO_LOST,
+    DO_LOST_THERE, /* the host does not have the result any more */
+    DO_FAIL,       /* end it, for a reason that stays */
     ACTIONS
 };
 
@@ -37,7 +41,9 @@ typedef unsigned (*action_fn)(struct capture_row *row, const struct capture_happ
 
 static unsigned nothing(struct capture_row *row, const struct capture_happening *h);
 static unsigned refuse(struct capture_row *row, const struct capture_happening *h);
+static unsigned ask(struct capture_row *row, const struct capture_happening *h);
 static unsigned give(struct capture_row *row, const struct capture_happening *h);
+static unsigned take_back(struct capture_row *row, const struct capture_happening *h);
 static unsigned resume(struct capture_row *row, const struct capture_happening *h);
 static unsigned ask_stop(struct capture_row *row, const struct capture_happening *h);
 static unsigned ask_cancel(struct capture_row *row, const struct capture_happening *h);
@@ -51,12 +57,16 @@ static unsigned deny_exists(struct capture_row *row, const struct capture_happen
 static unsigned final(struct capture_row *row, const struct capture_happening *h);
 static unsigned stored(struct capture_row *row, const struct capture_happening *h);
 static unsigned lost(struct capture_row *row, const struct capture_happening *h);
+static unsigned lost_there(struct capture_row *row, const struct capture_happening *h);
+static unsigned fail(struct capture_row *row, const struct capture_happening *h);
 
 // clang-format off
 static const action_fn actions[ACTIONS] = {
     [DO_NOTHING] = nothing,
     [DO_REFUSE] = refuse,
+    [DO_ASK] = ask,
     [DO_GIVE] = give,
+    [DO_TAKE_BACK] = take_back,
     [DO_RESUME] = resume,
     [DO_ASK_STOP] = ask_stop,
     [DO_ASK_CANCEL] = ask_cancel,
@@ -70,10 +80,12 @@ static const action_fn actions[ACTIONS] = {
     [DO_FINAL] = final,
     [DO_STORED] = stored,
     [DO_LOST] = lost,
+    [DO_LOST_THERE] = lost_there,
+    [DO_FAIL] = fail,
 };
 
 /* What is not listed does nothing. */
-static const enum action table[][CAPTURE_ON_LOST + 1] = {
+static const enum action table[][CAPTURE_EVENT_COUNT] = {
     [STANDING_WAITING] = {
         [CAPTURE_ON_HOST] = DO_GIVE,
         [CAPTURE_ON_STOP] = DO_CANCEL,
@@ -84,6 +96,8 @@ static const enum action table[][CAPTURE_ON_LOST + 1] = {
         [CAPTURE_ON_END] = DO_END,
         [CAPTURE_ON_RESULT] = DO_END,
         [CAPTURE_ON_LATE] = DO_EXPIRE,
+        [CAPTURE_ON_REVOKED] = DO_FAIL,
+        [CAPTURE_ON_NO_CAPTURES] = DO_FAIL,
     },
     [STANDING_GIVEN] = {
         [CAPTURE_ON_HOST] = DO_RESUME,
@@ -95,6 +109,8 @@ static const enum action table[][CAPTURE_ON_LOST + 1] = {
         [CAPTURE_ON_RESULT] = DO_END,
         [CAPTURE_ON_UNKNOWN] = DO_DENY_EXISTS,
         [CAPTURE_ON_DUE] = DO_GIVE_UP,
+        [CAPTURE_ON_MISSED] = DO_TAKE_BACK,
+        [CAPTURE_ON_REVOKED] = DO_FAIL,
     },
     [STANDING_RUNNING] = {
         [CAPTURE_ON_HOST] = DO_RESUME,
@@ -105,15 +121,20 @@ static const enum action table[][CAPTURE_ON_LOST + 1] = {
         [CAPTURE_ON_RESULT] = DO_END,
         [CAPTURE_ON_UNKNOWN] = DO_DENY_EXISTS,
         [CAPTURE_ON_DUE] = DO_GIVE_UP,
+        [CAPTURE_ON_REVOKED] = DO_FAIL,
     },
     [STANDING_OWED] = {
+        /* It tells it again, or knows nothing of it any more. */
+        [CAPTURE_ON_HOST] = DO_ASK,
         [CAPTURE_ON_STOP] = DO_REFUSE,
         [CAPTURE_ON_CANCEL] = DO_REFUSE,
         /* The result was removed there before it came. */
         [CAPTURE_ON_END] = DO_END,
-        [CAPTURE_ON_UNKNOWN] = DO_LOST,
+        [CAPTURE_ON_UNKNOWN] = DO_LOST_THERE,
         [CAPTURE_ON_STORED] = DO_STORED,
         [CAPTURE_ON_LOST] = DO_LOST,
+        [CAPTURE_ON_REVOKED] = DO_FAIL,
+        [CAPTURE_ON_NO_RESULTS] = DO_LOST,
     },
     [STANDING_GIVEN_UP] = {
         [CAPTURE_ON_HOST] = DO_RESUME,
@@ -122,6 +143,7 @@ static const enum action table[][CAPTURE_ON_LOST + 1] = {
         [CAPTURE_ON_END] = DO_END,
         [CAPTURE_ON_RESULT] = DO_END,
         [CAPTURE_ON_UNKNOWN] = DO_FINAL,
+        [CAPTURE_ON_REVOKED] = DO_FINAL,
     },
     [STANDING_SETTLED] = {
         [CAPTURE_ON_STOP] = DO_REFUSE,
@@ -158,15 +180,12 @@ const char *capture_event_name(enum capture_event event)
 
 unsigned capture_happen(struct capture_row *row, const struct capture_happening *h)
 {
-    return actions[table[capture_standing(row)][h->event]](row, h);
+    unsigned bits = actions[table[capture_standing(row)][h->event]](row, h);
+    row->result_owed = capture_standing(row) == STANDING_OWED;
+    return bits;
 }
 
 /* ---- what a row says ------------------------------------------------------------------------- */
-
-static json_t *facts_of(const struct capture_row *row)
-{
-    return row->record ? json_object_parse(row->record, strlen(row->record)) : NULL;
-}
 
 static enum capture_state state_of(const struct capture_row *row)
 {
@@ -189,9 +208,10 @@ enum capture_standing capture_standing(const struct capture_row *row)
         return row->sent_ms || row->record ? STANDING_GIVEN : STANDING_WAITING;
     if (row->given_up)
         return STANDING_GIVEN_UP;
-    if (row->has_profile)
+    /* What came once is not owed, also when it was removed since. */
+    if (row->was_stored)
         return STANDING_SETTLED;
-    AUTOJSON json_t *facts = facts_of(row);
+    AUTOJSON json_t *facts = capture_facts(row);
     return capture_record_has_result(state, facts) ? STANDING_OWED : STANDING_SETTLED;
 }
 
@@ -238,7 +258,7 @@ static void keep_facts(struct capture_row *row, const json_t *facts)
 static unsigned verdict(struct capture_row *row, enum capture_state state, const char *code,
                         const char *text, int64_t now_ms)
 {
-    AUTOJSON json_t *facts = facts_of(row);
+    AUTOJSON json_t *facts = capture_facts(row);
     if (!facts)
         facts = json_object();
     (void)json_object_del(facts, "error");
@@ -290,7 +310,7 @@ static int64_t due_when_given(const struct capture_row *row, int64_t now_ms)
 /* What has begun in `facts` and had not in what we know? */
 static bool new_phase(const struct capture_row *row, const json_t *facts)
 {
-    AUTOJSON json_t *known = facts_of(row);
+    AUTOJSON json_t *known = capture_facts(row);
     const char *phase = json_get_string(facts, "phase", "");
     return *phase && !str_eq(phase, json_get_string(known, "phase", ""));
 }
@@ -330,6 +350,11 @@ static unsigned refuse(struct capture_row *row, const struct capture_happening *
     return CAPTURE_REFUSED;
 }
 
+static unsigned ask(struct capture_row *row, const struct capture_happening *h)
+{
+    return CAPTURE_GIVE_GET;
+}
+
 static unsigned give(struct capture_row *row, const struct capture_happening *h)
 {
     if (h->now_ms > row->not_after_ms)
@@ -337,6 +362,15 @@ static unsigned give(struct capture_row *row, const struct capture_happening *h)
     row->sent_ms = h->now_ms;
     row->due_ms = due_when_given(row, h->now_ms);
     return CAPTURE_CHANGED | CAPTURE_GIVE_START;
+}
+
+static unsigned take_back(struct capture_row *row, const struct capture_happening *h)
+{
+    if (row->record)
+        return 0;
+    row->sent_ms = row->due_ms = 0;
+    return end_wanted(row) ? verdict(row, CAPTURE_CANCELLED, NULL, NULL, h->now_ms)
+                           : CAPTURE_CHANGED;
 }
 
 static unsigned resume(struct capture_row *row, const struct capture_happening *h)
@@ -448,11 +482,29 @@ static unsigned final(struct capture_row *row, const struct capture_happening *h
 
 static unsigned stored(struct capture_row *row, const struct capture_happening *h)
 {
-    row->has_profile = true;
+    row->was_stored = row->has_profile = true;
     return CAPTURE_CHANGED | CAPTURE_GIVE_ACK;
 }
 
 static unsigned lost(struct capture_row *row, const struct capture_happening *h)
 {
     return verdict(row, CAPTURE_FAILED, h->code, h->text, h->now_ms) | CAPTURE_GIVE_ACK;
+}
+
+static unsigned lost_there(struct capture_row *row, const struct capture_happening *h)
+{
+    char text[RECORD_MESSAGE_MAX + LIMIT_NAME + 80];
+    /* A wish that came after the end: the result is there all the same. */
+    if (str_eq(h->code, err_name(ERR_NOT_RUNNING)))
+        return 0;
+    (void)snprintf(text, sizeof text, "the host %s does not have the result any more: %s",
+                   row->host_name, h->text ? h->text : "");
+    const struct capture_happening gone = {.now_ms = h->now_ms, .code = h->code, .text = text};
+    return lost(row, &gone);
+}
+
+static unsigned fail(struct capture_row *row, const struct capture_happening *h)
+{
+    return row->cancel_wanted ? verdict(row, CAPTURE_CANCELLED, NULL, NULL, h->now_ms)
+                              : verdict(row, CAPTURE_FAILED, h->code, h->text, h->now_ms);
 }

@@ -39,12 +39,17 @@ enum capture_standing {
     X(CAPTURE_ON_LATE, "late")       /* clock: past not_after_ms, and not given */                 \
     X(CAPTURE_ON_DUE, "due")         /* clock: past due_ms */                                      \
     X(CAPTURE_ON_STORED, "stored")   /* the result is in the store */                              \
-    X(CAPTURE_ON_LOST, "lost")       /* the result will never come */
+    X(CAPTURE_ON_LOST, "lost")       /* the result will never come */                              \
+    X(CAPTURE_ON_MISSED, "missed")   /* its host had gone when it was to be given */               \
+    X(CAPTURE_ON_REVOKED, "revoked") /* its host will never be let in again */                     \
+    X(CAPTURE_ON_NO_CAPTURES, "no captures") /* its host came and takes none */                    \
+    X(CAPTURE_ON_NO_RESULTS, "no results")   /* its host came and brings none */
 
 enum capture_event {
 #define X(name, word) name,
     CAPTURE_EVENTS(X)
 #undef X
+        CAPTURE_EVENT_COUNT
 };
 
 const char *capture_standing_name(enum capture_standing standing);
@@ -73,7 +78,8 @@ struct capture_happening {
     enum capture_event event;
     int64_t now_ms;
     const struct capture_record *record; /* of the events that are a record's */
-    const char *code;                    /* UNKNOWN, DUE, LOST: the error's name and its sentence */
+    /* UNKNOWN, DUE, LOST, and those of hosts that cannot: the error's name and its sentence */
+    const char *code;
     const char *text;
 };
 

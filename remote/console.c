@@ -27,6 +27,7 @@
 enum {
     RETENTION_FIRST_MS = 60 * 1000,
     RETENTION_EACH_MS = 60 * 60 * 1000,
+    RENEWAL_EACH_MS = 24 * 60 * 60 * 1000,
     ADDRESS_TEXT = 16384,
     FILE_MODE = 0600,
 };
@@ -114,6 +115,21 @@ static void on_retention(uv_timer_t *timer)
     store_write(c->store, retain, on_retained, c);
 }
 
+/* A console runs for longer than its certificate is good.  Connections that are up stay as they are. */
+static void on_renewal(uv_timer_t *timer)
+{
+    struct console *c = timer->data;
+    const struct authority *a = &c->authority;
+    int r = authority_renew(&c->authority, c->settings->data, (const char *const *)c->names.items);
+    /* Also the one from yesterday, in case a port did not take it. */
+    if (r >= 0 && c->http)
+        r = http_renew(c->http, a->server_cert_pem, a->ca_cert_pem, a->server_key_pem);
+    if (r >= 0 && c->agents)
+        r = agents_renew(c->agents);
+    if (r < 0)
+        log_err(r, "the server's certificate is not renewed, trying again tomorrow");
+}
+
 /* Somebody else wrote: a command beside us, which may have revoked a host. */
 static void on_changed(void *arg)
 {
@@ -127,10 +143,12 @@ static void watch_handles(struct console *c)
     (void)uv_signal_init(&c->loop, &c->on_term);
     (void)uv_signal_init(&c->loop, &c->on_int);
     (void)uv_timer_init(&c->loop, &c->retention);
-    c->on_term.data = c->on_int.data = c->retention.data = c;
+    (void)uv_timer_init(&c->loop, &c->renewal);
+    c->on_term.data = c->on_int.data = c->retention.data = c->renewal.data = c;
     (void)uv_signal_start(&c->on_term, on_signal, SIGTERM);
     (void)uv_signal_start(&c->on_int, on_signal, SIGINT);
     (void)uv_timer_start(&c->retention, on_retention, RETENTION_FIRST_MS, RETENTION_EACH_MS);
+    (void)uv_timer_start(&c->renewal, on_renewal, RENEWAL_EACH_MS, RENEWAL_EACH_MS);
 }
 
 static void make_parts(struct console *c)
@@ -145,7 +163,7 @@ static void make_parts(struct console *c)
     c->live = api->live = live_new(&c->loop, api->auth);
     api->fleet = fleet_new(c->store, c->live);
     api->dispatch = dispatch_new(&c->loop, c->store, api->fleet, c->live);
-    api->analysis = analysis_new(&c->loop, c->store);
+    api->analysis = analysis_new(&c->loop, c->store, NULL);
     store_watch(c->store, on_changed, c);
     c->loading = 2;
     fleet_load(api->fleet, on_loaded, c);
@@ -177,7 +195,10 @@ static int open_web(struct console *c)
                                       .chain_pem = c->authority.ca_cert_pem,
                                       .key_pem = c->authority.server_key_pem,
                                       .handler = api_handle,
+                                      .body_limit = api_body_limit,
+                                      .refused = api_refused,
                                       .arg = &c->api,
+                                      .public_address = c->settings->public_web,
                                       .live = c->live};
     int r = http_open(&c->http, &c->loop, &web);
     if (r < 0)
@@ -197,14 +218,15 @@ static int listen_on_both(struct console *c)
                                            .store = c->store,
                                            .fleet = c->api.fleet,
                                            .dispatch = c->api.dispatch,
-                                           .live = c->live};
+                                           .live = c->live,
+                                           .retention = &c->settings->retention};
     r = agents_open(&c->agents, &agents);
     if (r < 0) {
         log_err(r, "cannot listen on %s", agents.listen);
         return r;
     }
-    AUTOFREE char *address = settings_public_address(c->settings, c->settings->public_agents,
-                                                  agents_address(c->agents));
+    AUTOFREE char *address =
+        settings_public_address(c->settings, c->settings->public_agents, agents_address(c->agents));
     (void)snprintf(c->api.agents_address, sizeof c->api.agents_address, "%s", address);
     return 0;
 }
@@ -213,8 +235,8 @@ static int listen_on_both(struct console *c)
 static int write_addresses(const struct console *c)
 {
     AUTOFREE char *path = path_join(c->settings->data, "address.json");
-    AUTOFREE char *web = settings_public_address(c->settings, c->settings->public_web,
-                                                  http_address(c->http));
+    AUTOFREE char *web =
+        settings_public_address(c->settings, c->settings->public_web, http_address(c->http));
     AUTOBUF struct buf text = BUF_INIT(ADDRESS_TEXT);
     AUTOJSON json_t *j = json_object();
     json_set_string(j, "web", web);
@@ -241,7 +263,8 @@ static void say_ready(const struct console *c)
     (void)json_to_buf(j, &text);
     (void)puts(buf_str(&text));
     (void)fflush(stdout);
-    log_info("proctor-console %s serves %s, pid %d", PROCTOR_VERSION, c->settings->data, (int)getpid());
+    log_info("proctor-console %s serves %s, pid %d", PROCTOR_VERSION, c->settings->data,
+             (int)getpid());
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
@@ -255,6 +278,7 @@ static void close_all(struct console *c)
     uv_close((uv_handle_t *)&c->on_term, NULL);
     uv_close((uv_handle_t *)&c->on_int, NULL);
     uv_close((uv_handle_t *)&c->retention, NULL);
+    uv_close((uv_handle_t *)&c->renewal, NULL);
     if (c->agents)
         agents_close(c->agents);
     live_close(c->live);
@@ -275,7 +299,7 @@ static void on_http_closed(void *arg)
 static void on_analysis_closed(void *arg)
 {
     struct console *c = arg;
-    auth_free(c->api.auth);
+    auth_free(TAKE(c->api.auth));
     store_close(c->store, on_store_closed, c);
 }
 

@@ -23,7 +23,8 @@ struct console {
     uv_signal_t on_term;
     uv_signal_t on_int;
     uv_timer_t retention;
-    int loading; /* what is still read from the store before we listen */
+    uv_timer_t renewal; /* of the server's certificate */
+    int loading;        /* what is still read from the store before we listen */
     bool failed;
     bool closing;
 };

@@ -23,13 +23,12 @@ enum {
     GRACE_MS = 60 * 1000,
     RETRY_MS = 1000,
     RETRY_MOST_MS = 30 * 1000,
+    JUMP_MS = 2000, /* of the wall clock: less is its being slewed */
+    WRITES = 500,   /* that one look at the clock asks for: the store's queue is not ours alone */
 };
 
-/* As long as agents keep their records: then nobody will know better. */
-#define FORGET_MS (7LL * 24 * 3600 * 1000)
-
 static void on_watch(uv_timer_t *timer);
-static void watch_entry(struct entry *e, int64_t now_ms);
+static bool watch_entry(struct entry *e, int64_t now_ms);
 
 /* ---- rows at hand ---------------------------------------------------------------------------- */
 
@@ -44,8 +43,10 @@ struct entry *dispatch_find(struct dispatch *d, const char *id)
 {
     struct entry *e;
     LIST_EACH(e, &d->entries[id_bucket(id, DISPATCH_BUCKETS)])
-    if (str_eq(e->row.id, id))
-        return e;
+    {
+        if (str_eq(e->row.id, id))
+            return e;
+    }
     return NULL;
 }
 
@@ -55,6 +56,7 @@ struct entry *dispatch_adopt(struct dispatch *d, struct capture_row *row)
     e->dispatch = d;
     e->row = *row;
     *row = (struct capture_row){0};
+    e->given = e->row.sent_ms != 0;
     list_init(&e->waits);
     list_add(&d->entries[id_bucket(e->row.id, DISPATCH_BUCKETS)], &e->link, e);
     d->count++;
@@ -63,10 +65,72 @@ struct entry *dispatch_adopt(struct dispatch *d, struct capture_row *row)
 
 static void forget(struct entry *e)
 {
+    struct dispatch *d = e->dispatch;
+    d->forgotten[id_bucket(e->row.id, DISPATCH_BUCKETS)] = ++d->forgets;
     list_remove(&e->link);
-    e->dispatch->count--;
+    d->count--;
     capture_row_clear(&e->row);
     free(e);
+}
+
+void dispatch_settle(struct entry *e)
+{
+    bool idle = e->writes == 0 && !e->dirty && list_empty(&e->waits);
+    if (idle && e->row.ended_ms && !e->dispatch->closing)
+        forget(e);
+}
+
+bool dispatch_stale(const struct dispatch *d, const char *id, uint64_t forgets)
+{
+    return d->forgotten[id_bucket(id, DISPATCH_BUCKETS)] > forgets;
+}
+
+/* ---- the two clocks -------------------------------------------------------------------------- */
+
+static int64_t steady_ms(void)
+{
+    return (int64_t)(uv_hrtime() / 1000000);
+}
+
+static bool move_times(struct capture_row *row, int64_t by_ms)
+{
+    if (row->ended_ms || by_ms == 0)
+        return false;
+    row->not_after_ms += by_ms;
+    row->sent_ms += row->sent_ms ? by_ms : 0;
+    row->due_ms += row->due_ms ? by_ms : 0;
+    return true;
+}
+
+bool dispatch_move_times(const struct dispatch *d, struct capture_row *row, int64_t jumped_ms)
+{
+    return move_times(row, d->jumped_ms - jumped_ms);
+}
+
+/* The rows are written by and by. */
+static void move_all(struct dispatch *d, int64_t by_ms)
+{
+    struct entry *e;
+    log_warn(0, "the clock of this computer was set %s by %lld s", by_ms < 0 ? "back" : "forward",
+             (long long)((by_ms < 0 ? -by_ms : by_ms) / 1000));
+    d->jumped_ms += by_ms;
+    for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
+        LIST_EACH(e, &d->entries[i])
+        {
+            e->dirty |= move_times(&e->row, by_ms);
+        }
+}
+
+int64_t dispatch_now(struct dispatch *d)
+{
+    int64_t now_ms = d->wall_ms(), steady = d->steady_ms();
+    int64_t by_ms = (now_ms - d->wall_base_ms) - (steady - d->steady_base_ms);
+    if (by_ms > -JUMP_MS && by_ms < JUMP_MS)
+        return now_ms;
+    d->wall_base_ms = now_ms;
+    d->steady_base_ms = steady;
+    move_all(d, by_ms);
+    return now_ms;
 }
 
 /* ---- writing rows ---------------------------------------------------------------------------- */
@@ -82,6 +146,7 @@ struct writing {
 static void write_row(struct entry *e);
 static int update_row(struct db *db, void *arg); /* in a thread */
 static void on_updated(void *arg, int r);
+static void tell_host(struct entry *e, struct writing *w);
 static void go_on(struct entry *e, int r, bool gone);
 
 static void move_waits(struct list *from, struct list *to)
@@ -137,7 +202,7 @@ static void keep_for_later(struct entry *e, const struct writing *w, int r)
     d->retry_wait_ms = d->retry_wait_ms ? d->retry_wait_ms * 2 : RETRY_MS;
     if (d->retry_wait_ms > RETRY_MOST_MS)
         d->retry_wait_ms = RETRY_MOST_MS;
-    d->retry_ms = loop_wall_ms() + d->retry_wait_ms;
+    d->retry_ms = d->steady_ms() + d->retry_wait_ms;
 }
 
 static void on_updated(void *arg, int r)
@@ -147,21 +212,27 @@ static void on_updated(void *arg, int r)
     struct dispatch *d = e->dispatch;
     /* Removed by retention or by hand: there is nothing to keep any more. */
     bool gone = r == ERR_NOT_FOUND;
-    e->writes--;
     if (r < 0 && !gone) {
         keep_for_later(e, w, r);
     } else {
         d->retry_ms = d->retry_wait_ms = 0;
-        if (!e->dirty)
-            w->give |= e->give;
-        if (!e->dirty)
-            e->give = 0;
-        (void)dispatch_give(d, &w->row, w->give);
+        tell_host(e, w);
     }
     tell_waits(&w->waits, gone ? 0 : r, &w->row);
     capture_row_clear(&w->row);
     free(w);
+    /* Only now: whoever is told may do something with this entry. */
+    e->writes--;
     go_on(e, r, gone);
+}
+
+static void tell_host(struct entry *e, struct writing *w)
+{
+    if (!e->dirty) {
+        w->give |= e->give;
+        e->give = 0;
+    }
+    dispatch_give(e, &w->row, w->give);
 }
 
 static void go_on(struct entry *e, int r, bool gone)
@@ -173,8 +244,8 @@ static void go_on(struct entry *e, int r, bool gone)
         forget(e);
     } else if (r >= 0 && e->dirty) {
         write_row(e);
-    } else if (r >= 0 && capture_standing(&e->row) == STANDING_SETTLED) {
-        forget(e);
+    } else if (r >= 0) {
+        dispatch_settle(e);
     }
 }
 
@@ -196,8 +267,10 @@ unsigned dispatch_event(struct entry *e, const struct capture_happening *h)
         e->dirty = true;
         write_row(e);
     } else if (!e->dirty && e->writes == 0) {
-        (void)dispatch_give(e->dispatch, &e->row, e->give);
+        unsigned due = e->give;
         e->give = 0;
+        dispatch_give(e, &e->row, due);
+        dispatch_settle(e);
     }
     return bits;
 }
@@ -214,10 +287,16 @@ void dispatch_publish(struct dispatch *d, const struct capture_row *row)
 
 /* ---- messages to hosts ----------------------------------------------------------------------- */
 
-void dispatch_on_send(struct dispatch *d, dispatch_send_cb send, void *arg)
+void dispatch_on_send(struct dispatch *d, dispatch_send_cb send, dispatch_takes_cb takes, void *arg)
 {
     d->send = send;
+    d->takes = takes;
     d->send_arg = arg;
+}
+
+bool dispatch_takes(const struct dispatch *d, const char *host, const char *capability)
+{
+    return !d->takes || d->takes(d->send_arg, host, capability);
 }
 
 static bool send_message(struct dispatch *d, const char *host, const char *type, json_t *fields)
@@ -261,21 +340,32 @@ static bool send_start(struct dispatch *d, const struct capture_row *row)
     return send_message(d, row->host, "capture.start", fields);
 }
 
-/* A wish goes after the start that it is about. */
-bool dispatch_give(struct dispatch *d, const struct capture_row *row, unsigned give)
+/* Its host left while the row was written: nothing of it has been sent ever. */
+static void give_start(struct entry *e, const struct capture_row *row)
 {
-    bool sent = true;
+    struct dispatch *d = e->dispatch;
+    if (send_start(d, row))
+        e->given = true;
+    if (e->given)
+        return;
+    const struct capture_happening h = {.event = CAPTURE_ON_MISSED, .now_ms = dispatch_now(d)};
+    (void)dispatch_event(e, &h);
+}
+
+/* A wish goes after the start that it is about. */
+void dispatch_give(struct entry *e, const struct capture_row *row, unsigned give)
+{
+    struct dispatch *d = e->dispatch;
     if (give & CAPTURE_GIVE_START)
-        sent &= send_start(d, row);
+        give_start(e, row);
     if (give & CAPTURE_GIVE_CANCEL)
-        sent &= send_id(d, row->host, "capture.cancel", row->id);
+        (void)send_id(d, row->host, "capture.cancel", row->id);
     else if (give & CAPTURE_GIVE_STOP)
-        sent &= send_id(d, row->host, "capture.stop", row->id);
+        (void)send_id(d, row->host, "capture.stop", row->id);
     if (give & CAPTURE_GIVE_GET)
-        sent &= send_id(d, row->host, "capture.get", row->id);
+        (void)send_id(d, row->host, "capture.get", row->id);
     if (give & CAPTURE_GIVE_ACK)
-        sent &= send_id(d, row->host, "capture.ack", row->id);
-    return sent;
+        (void)send_id(d, row->host, "capture.ack", row->id);
 }
 
 /* ---- the clock ------------------------------------------------------------------------------- */
@@ -292,17 +382,11 @@ static void time_text(int64_t at_ms, char *out, size_t size)
 static const char *explain_due(const struct dispatch *d, const struct capture_row *row, char *out,
                                size_t size)
 {
-    const struct host_row *host = fleet_get(d->fleet, row->host);
     char since[64];
     if (fleet_connected(d->fleet, row->host)) {
         (void)snprintf(out, size, "the host %s is connected, but its agent has not told of the end",
                        row->host_name);
         return err_name(UV_ETIMEDOUT);
-    }
-    if (host && host->revoked_ms) {
-        (void)snprintf(out, size, "the host %s is revoked, so it cannot tell of the end",
-                       row->host_name);
-        return err_name(ERR_REVOKED);
     }
     time_text(fleet_since_ms(d->fleet, row->host), since, sizeof since);
     (void)snprintf(out, size, "the host %s is not connected since %s, so the end is not known",
@@ -310,35 +394,72 @@ static const char *explain_due(const struct dispatch *d, const struct capture_ro
     return err_name(ERR_UNREACHABLE);
 }
 
-static void watch_entry(struct entry *e, int64_t now_ms)
+static bool is_revoked(const struct dispatch *d, const char *host)
+{
+    const struct host_row *row = fleet_get(d->fleet, host);
+    return row && row->revoked_ms;
+}
+
+struct capture_happening dispatch_revocation(struct dispatch *d, const char *host_name, char *text,
+                                             size_t size)
+{
+    (void)snprintf(text, size, "the host %s is revoked: nothing more will come from it", host_name);
+    return (struct capture_happening){.event = CAPTURE_ON_REVOKED,
+                                      .now_ms = dispatch_now(d),
+                                      .code = err_name(ERR_REVOKED),
+                                      .text = text};
+}
+
+/* What is to happen to it now; false: nothing. */
+static bool is_time(struct entry *e, int64_t now_ms, struct capture_happening *ret_h, char *text,
+                    size_t size)
 {
     struct dispatch *d = e->dispatch;
-    char text[DISPATCH_TEXT];
-    if (e->dirty && e->writes == 0 && now_ms >= d->retry_ms)
-        write_row(e);
-    if (e->row.ended_ms && now_ms - e->row.ended_ms > FORGET_MS && e->writes == 0 && !e->dirty) {
-        forget(e);
-        return;
-    }
     struct capture_happening h = {.now_ms = now_ms};
-    if (!capture_clock(&e->row, now_ms, now_ms < d->grace_until_ms, &h.event))
-        return;
+    /* Somebody beside us may have revoked it while we were away. */
+    if (!e->row.ended_ms && is_revoked(d, e->row.host)) {
+        *ret_h = dispatch_revocation(d, e->row.host_name, text, size);
+        return true;
+    }
+    bool grace = d->steady_ms() < d->grace_until_ms;
+    if (!capture_clock(&e->row, now_ms, grace, &h.event))
+        return false;
     if (h.event == CAPTURE_ON_DUE) {
-        h.code = explain_due(d, &e->row, text, sizeof text);
+        h.code = explain_due(d, &e->row, text, size);
         h.text = text;
         log_warn(0, "capture %s of %s is given up: %s", e->row.id, e->row.app, text);
     }
-    (void)dispatch_event(e, &h);
+    *ret_h = h;
+    return true;
+}
+
+/* True when it has asked the store for something. */
+static bool watch_entry(struct entry *e, int64_t now_ms)
+{
+    char text[DISPATCH_TEXT];
+    struct capture_happening h;
+    bool wrote = false;
+    if (e->dirty && e->writes == 0 && e->dispatch->steady_ms() >= e->dispatch->retry_ms) {
+        write_row(e);
+        wrote = true;
+    }
+    if (!is_time(e, now_ms, &h, text, sizeof text))
+        return wrote;
+    return (dispatch_event(e, &h) & CAPTURE_CHANGED) || wrote;
 }
 
 static void on_watch(uv_timer_t *timer)
 {
     struct dispatch *d = timer->data;
-    int64_t now_ms = loop_wall_ms();
+    int64_t now_ms = dispatch_now(d);
     struct entry *e;
+    unsigned writes = 0;
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         LIST_EACH(e, &d->entries[i])
-    watch_entry(e, now_ms);
+        {
+            if (writes < WRITES && watch_entry(e, now_ms))
+                writes++;
+        }
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
@@ -353,7 +474,12 @@ struct dispatch *dispatch_new(uv_loop_t *loop, struct store *store, struct fleet
     d->live = live;
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         list_init(&d->entries[i]);
-    d->grace_until_ms = loop_wall_ms() + GRACE_MS;
+    list_init(&d->orders);
+    d->wall_ms = loop_wall_ms;
+    d->steady_ms = steady_ms;
+    d->wall_base_ms = d->wall_ms();
+    d->steady_base_ms = d->steady_ms();
+    d->grace_until_ms = d->steady_base_ms + GRACE_MS;
     d->watch = xcalloc(1, sizeof *d->watch);
     (void)uv_timer_init(loop, d->watch);
     d->watch->data = d;
@@ -371,7 +497,7 @@ struct loading {
 static int read_open(struct db *db, void *arg)
 {
     struct loading *l = arg;
-    const struct capture_filter filter = {.open_only = true};
+    const struct capture_filter filter = {.unended_only = true};
     return captures_list(db, &filter, &l->rows);
 }
 
@@ -379,16 +505,15 @@ static void on_read(void *arg, int r)
 {
     struct loading *l = arg;
     struct dispatch *d = l->dispatch;
-    int64_t now_ms = loop_wall_ms();
     for (size_t i = 0; i < l->rows.count; i++) {
         struct capture_row *row = &l->rows.rows[i];
-        bool old = row->given_up && now_ms - row->ended_ms > FORGET_MS;
-        if (!old && !dispatch_find(d, row->id))
+        if (!dispatch_find(d, row->id))
             (void)dispatch_adopt(d, row);
     }
     if (l->rows.count > 0)
-        log_info("%zu captures were open when the console ended", l->rows.count);
-    d->grace_until_ms = now_ms + GRACE_MS;
+        log_info("%zu captures had not ended when the console did", l->rows.count);
+    d->grace_until_ms = d->steady_ms() + GRACE_MS;
+    dispatch_end_revoked(d);
     capture_list_clear(&l->rows);
     if (l->done)
         l->done(l->arg, r < 0 ? r : 0);
@@ -419,8 +544,10 @@ void dispatch_close(struct dispatch *d)
     uv_close((uv_handle_t *)d->watch, on_watch_closed);
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         LIST_EACH(e, &d->entries[i])
-    if (e->dirty)
-        write_row(e);
+        {
+            if (e->dirty)
+                write_row(e);
+        }
 }
 
 void dispatch_free(struct dispatch *d)
@@ -430,6 +557,8 @@ void dispatch_free(struct dispatch *d)
         return;
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         LIST_EACH(e, &d->entries[i])
-    forget(e);
+        {
+            forget(e);
+        }
     free(d);
 }

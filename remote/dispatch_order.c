@@ -6,22 +6,28 @@
 
 #include "lib/base/auto.h"
 #include "lib/base/err.h"
-#include "lib/base/loop.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "remote/dispatch_private.h"
 #include "remote/fleet.h"
 #include "remote/foreign.h"
+#include "remote/store/accounts.h"
 #include "remote/store/store.h"
 
 enum { WAIT_DEFAULT_MS = 60 * 1000 };
 
 /* One order on its way into the store. */
 struct order {
+    struct list link; /* in dispatch->orders */
     struct dispatch *dispatch;
+    int64_t jumped_ms;         /* of the dispatch, when its rows were made */
+    bool adding;               /* its rows count among those that are open */
+    struct list endings;       /* of struct ending: stop and cancel that came meanwhile */
     struct capture_list rows;  /* what it makes */
     struct capture_list found; /* what its id has made before */
     bool id_taken;             /* by a capture of another order */
+    bool noted;                /* with `note` */
+    struct audit_row note;
     unsigned give;
     int r; /* why it is refused before anything was looked up */
     char text[DISPATCH_TEXT];
@@ -38,6 +44,7 @@ static void check_targets(struct order *o);
 static int add_rows(struct db *db, void *arg); /* in a thread */
 static void on_rows_added(void *arg, int r);
 static void end_order(struct order *o, int r, const struct capture_list *rows);
+static void go_on_with_endings(struct order *o);
 
 /* ---- beginning ------------------------------------------------------------------------------- */
 
@@ -115,11 +122,17 @@ void dispatch_start(struct dispatch *d, const struct capture_order *order, dispa
                     void *arg)
 {
     struct order *o = xcalloc(1, sizeof *o);
-    int64_t now_ms = loop_wall_ms();
+    int64_t now_ms = dispatch_now(d);
     o->dispatch = d;
+    o->jumped_ms = d->jumped_ms;
     o->done = done;
     o->arg = arg;
+    list_init(&o->endings);
+    list_add(&d->orders, &o->link, o);
     check_order(o, order);
+    o->noted = order->note != NULL;
+    if (o->noted)
+        o->note = *order->note;
     if (o->r == 0) {
         o->rows.rows = xcalloc(order->target_count, sizeof *o->rows.rows);
         o->rows.count = order->target_count;
@@ -227,62 +240,126 @@ static void check_target(struct order *o, struct capture_row *row, size_t i)
             refuse(o, ERR_INVALID, "targets[%zu] is the same process as targets[%zu]", i, other);
 }
 
+/* Rows of orders that are being written, and entries; of one host, or of all (NULL). */
+static size_t unended(const struct dispatch *d, const char *host)
+{
+    const struct entry *e;
+    const struct order *o;
+    size_t count = 0;
+    for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
+        LIST_EACH(e, &d->entries[i])
+        {
+            count += !e->row.ended_ms && (!host || str_eq(e->row.host, host));
+        }
+    LIST_EACH(o, &d->orders)
+    {
+        for (size_t i = 0; o->adding && i < o->rows.count; i++)
+            count += !host || str_eq(o->rows.rows[i].host, host);
+    }
+    return count;
+}
+
+static void check_room_of(struct order *o, size_t first)
+{
+    const struct capture_row *row = &o->rows.rows[first];
+    size_t wanted = 0;
+    for (size_t i = 0; i < o->rows.count; i++) {
+        bool same = str_eq(o->rows.rows[i].host, row->host);
+        /* Counted with the first of it. */
+        if (same && i < first)
+            return;
+        wanted += same;
+    }
+    size_t open = unended(o->dispatch, row->host);
+    if (open + wanted > LIMIT_HOST_CAPTURES)
+        refuse(o, ERR_BUSY, "%zu captures of the host %s have not ended: %u is the limit", open,
+               row->host, LIMIT_HOST_CAPTURES);
+}
+
+static void check_room(struct order *o)
+{
+    size_t open = unended(o->dispatch, NULL);
+    if (open + o->rows.count > LIMIT_OPEN_CAPTURES)
+        refuse(o, ERR_BUSY, "%zu captures have not ended: %u is the limit", open,
+               LIMIT_OPEN_CAPTURES);
+    for (size_t i = 0; o->r == 0 && i < o->rows.count; i++)
+        check_room_of(o, i);
+}
+
 static void check_targets(struct order *o)
 {
     struct dispatch *d = o->dispatch;
     if (d->closing)
         refuse(o, ERR_STOPPING, "the console is shutting down");
-    if (d->count + o->rows.count > LIMIT_OPEN_CAPTURES)
-        refuse(o, ERR_BUSY, "%zu captures are open, which is the limit", d->count);
+    check_room(o);
     for (size_t i = 0; o->r == 0 && i < o->rows.count; i++)
         check_target(o, &o->rows.rows[i], i);
     if (o->r < 0)
         return;
     /* Those whose host is here are given to it with their first commit. */
-    const struct capture_happening h = {.event = CAPTURE_ON_HOST, .now_ms = loop_wall_ms()};
+    const struct capture_happening h = {.event = CAPTURE_ON_HOST, .now_ms = dispatch_now(d)};
     for (size_t i = 0; i < o->rows.count; i++)
         if (fleet_connected(d->fleet, o->rows.rows[i].host))
             (void)capture_happen(&o->rows.rows[i], &h);
+    o->adding = true;
 }
 
+/* The same order may have been written since it was looked for. */
 static int add_rows(struct db *db, void *arg)
 {
     struct order *o = arg;
-    int r = 0;
+    int r = find_order(db, o);
+    if (r < 0 || o->found.count > 0 || o->id_taken)
+        return r;
     for (size_t i = 0; r >= 0 && i < o->rows.count; i++)
         r = captures_add(db, &o->rows.rows[i]);
-    return r;
+    if (r < 0 || !o->noted)
+        return r;
+    capture_describe(&o->rows, o->note.text, sizeof o->note.text);
+    return audit_add(db, &o->note);
 }
 
-static void begin(struct dispatch *d, const struct capture_row *row)
+static void begin(struct order *o, const struct capture_row *row)
 {
-    const struct capture_happening h = {.event = CAPTURE_ON_HOST, .now_ms = loop_wall_ms()};
+    struct dispatch *d = o->dispatch;
+    const struct capture_happening h = {.event = CAPTURE_ON_HOST, .now_ms = dispatch_now(d)};
     struct capture_row copy = capture_row_copy(row);
     struct entry *e = dispatch_adopt(d, &copy);
+    e->given = false;
+    e->dirty = dispatch_move_times(d, &e->row, o->jumped_ms);
     dispatch_publish(d, &e->row);
+    /* The host may have come while the row was written, or gone. */
     if (e->row.sent_ms)
-        (void)dispatch_give(d, &e->row, CAPTURE_GIVE_START);
+        dispatch_give(e, &e->row, CAPTURE_GIVE_START);
     else if (fleet_connected(d->fleet, e->row.host))
-        /* It came while the row was written. */
         (void)dispatch_event(e, &h);
 }
 
 static void on_rows_added(void *arg, int r)
 {
     struct order *o = arg;
+    o->adding = false;
+    if (r >= 0 && o->found.count > 0) {
+        answer_again(o);
+        return;
+    }
+    if (r >= 0 && o->id_taken)
+        r = ERR_EXISTS;
     if (r == ERR_EXISTS)
         refuse(o, r, "this id was used for another order");
     for (size_t i = 0; r >= 0 && i < o->rows.count; i++)
-        begin(o->dispatch, &o->rows.rows[i]);
+        begin(o, &o->rows.rows[i]);
     end_order(o, r, &o->rows);
 }
 
 static void end_order(struct order *o, int r, const struct capture_list *rows)
 {
+    list_remove(&o->link);
     if (r < 0)
         o->done(o->arg, r, o->text[0] ? o->text : NULL, NULL);
     else
-        o->done(o->arg, 0, NULL, rows);
+        o->done(o->arg, rows == &o->found, NULL, rows);
+    go_on_with_endings(o);
     capture_list_clear(&o->rows);
     capture_list_clear(&o->found);
     free(o);
@@ -292,8 +369,10 @@ static void end_order(struct order *o, int r, const struct capture_list *rows)
 
 /* One request to end captures; told when all rows are committed. */
 struct ending {
+    struct list link; /* in order->endings, while that is being written */
     struct dispatch *dispatch;
     char id[UUID_TEXT];
+    bool cancel;
     struct capture_list rows; /* as committed */
     struct wait *waits;       /* one per row */
     size_t waiting;
@@ -302,6 +381,7 @@ struct ending {
     void *arg;
 };
 
+static void begin_ending(struct ending *n);
 static void on_committed(struct wait *w, int r, const struct capture_row *row);
 static int find_any(struct db *db, void *arg); /* in a thread */
 static void on_any_found(void *arg, int r);
@@ -312,35 +392,73 @@ static bool is_meant(const struct entry *e, const char *id)
     return str_eq(e->row.id, id) || str_eq(e->row.request, id);
 }
 
-static void end_capture(struct ending *n, struct entry *e, bool cancel)
+static void end_capture(struct ending *n, struct entry *e)
 {
-    const struct capture_happening h = {.event = cancel ? CAPTURE_ON_CANCEL : CAPTURE_ON_STOP,
-                                        .now_ms = loop_wall_ms()};
+    const struct capture_happening h = {.event = n->cancel ? CAPTURE_ON_CANCEL : CAPTURE_ON_STOP,
+                                        .now_ms = dispatch_now(n->dispatch)};
     struct wait *w = &n->waits[n->waiting];
     *w = (struct wait){.committed = on_committed, .owner = n};
     list_add(&e->waits, &w->link, w);
-    if (dispatch_event(e, &h) & CAPTURE_CHANGED)
+    if (dispatch_event(e, &h) & CAPTURE_CHANGED) {
         n->waiting++;
-    else
-        list_remove(&w->link);
+        return;
+    }
+    list_remove(&w->link);
+    dispatch_settle(e);
 }
 
 void dispatch_stop(struct dispatch *d, const char *id, bool cancel, dispatch_cb done, void *arg)
 {
     struct ending *n = xcalloc(1, sizeof *n);
-    struct entry *e;
     n->dispatch = d;
+    n->cancel = cancel;
     n->done = done;
     n->arg = arg;
     (void)snprintf(n->id, sizeof n->id, "%s", id);
     n->waits = xcalloc(LIMIT_CAPTURE_TARGETS, sizeof *n->waits);
     n->rows.rows = xcalloc(LIMIT_CAPTURE_TARGETS, sizeof *n->rows.rows);
+    begin_ending(n);
+}
+
+/* Its order, while that is being looked for or written: nothing of it is at hand yet. */
+static struct order *order_of(struct dispatch *d, const char *id)
+{
+    struct order *o;
+    LIST_EACH(o, &d->orders)
+    {
+        if (o->rows.count > 0 && str_eq(o->rows.rows[0].request, id))
+            return o;
+    }
+    return NULL;
+}
+
+static void begin_ending(struct ending *n)
+{
+    struct dispatch *d = n->dispatch;
+    struct order *o = order_of(d, n->id);
+    struct entry *e;
+    if (o) {
+        list_add(&o->endings, &n->link, n);
+        return;
+    }
     for (size_t i = 0; i < DISPATCH_BUCKETS; i++)
         LIST_EACH(e, &d->entries[i])
-    if (is_meant(e, id) && n->waiting < LIMIT_CAPTURE_TARGETS)
-        end_capture(n, e, cancel);
+        {
+            if (is_meant(e, n->id) && n->waiting < LIMIT_CAPTURE_TARGETS)
+                end_capture(n, e);
+        }
     if (n->waiting == 0)
         store_read(d->store, find_any, on_any_found, n);
+}
+
+static void go_on_with_endings(struct order *o)
+{
+    struct ending *n;
+    LIST_EACH(n, &o->endings)
+    {
+        list_remove(&n->link);
+        begin_ending(n);
+    }
 }
 
 static void on_committed(struct wait *w, int r, const struct capture_row *row)

@@ -2,21 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/auto.h"
+#include "lib/base/buf.h"
 #include "lib/base/json.h"
 #include "remote/capture_state.h"
 #include "remote/dispatch.h"
-
-/* The host's record first: what the console knows itself counts more. */
-static json_t *facts_of(const struct capture_row *row)
-{
-    json_t *facts = row->record ? json_object_parse(row->record, strlen(row->record)) : NULL;
-    return facts ? facts : json_object();
-}
-
-static void set_time(json_t *j, const char *name, int64_t at_ms)
-{
-    (void)json_object_set_new(j, name, at_ms ? json_integer(at_ms) : json_null());
-}
+#include "remote/foreign.h"
 
 /* Absent in the record, null in the view. */
 static void or_null(json_t *j, const char *name)
@@ -35,7 +26,7 @@ static void set_identity(json_t *j, const struct capture_row *row)
     json_set_string(j, "app", row->app);
     json_set_int(j, "instance", row->instance);
     json_set_string(j, "requester", row->requester);
-    set_time(j, "duration_ms", row->duration_ms);
+    json_set_time(j, "duration_ms", row->duration_ms);
     if (row->pid && !json_object_get(j, "pid"))
         json_set_int(j, "pid", row->pid);
     if (row->interval_us && !json_object_get(j, "interval_us"))
@@ -45,6 +36,19 @@ static void set_identity(json_t *j, const struct capture_row *row)
     or_null(j, "pid");
 }
 
+/* Also what the host cannot know: that the result was here and is not any more. */
+static void set_warnings(json_t *j, const struct capture_row *row)
+{
+    json_t *warnings = json_object_get(j, "warnings");
+    if (!warnings) {
+        warnings = json_array();
+        (void)json_object_set_new(j, "warnings", warnings);
+    }
+    bool removed = row->was_stored && !row->has_profile;
+    if (removed && !foreign_has(warnings, "result_removed"))
+        (void)json_array_append_new(warnings, json_string("result_removed"));
+}
+
 static void set_course(json_t *j, const struct capture_row *row)
 {
     json_set_string(j, "state", row->state);
@@ -52,12 +56,11 @@ static void set_course(json_t *j, const struct capture_row *row)
     or_null(j, "error");
     if (!json_object_get(j, "phases"))
         (void)json_object_set_new(j, "phases", json_array());
-    if (!json_object_get(j, "warnings"))
-        (void)json_object_set_new(j, "warnings", json_array());
+    set_warnings(j, row);
     json_set_int(j, "created_ms", row->created_ms);
     json_set_int(j, "not_after_ms", row->not_after_ms);
-    set_time(j, "sent_ms", row->sent_ms);
-    set_time(j, "ended_ms", row->ended_ms);
+    json_set_time(j, "sent_ms", row->sent_ms);
+    json_set_time(j, "ended_ms", row->ended_ms);
     json_set_bool(j, "stop_wanted", row->stop_wanted);
     json_set_bool(j, "cancel_wanted", row->cancel_wanted);
     json_set_bool(j, "given_up", row->given_up);
@@ -83,9 +86,24 @@ static void set_waiting(json_t *j, const struct capture_row *row)
 
 json_t *capture_view(const struct capture_row *row)
 {
-    json_t *j = facts_of(row);
+    /* The host's record first: what the console knows itself counts more. */
+    json_t *j = capture_facts(row);
+    if (!j)
+        j = json_object();
     set_identity(j, row);
     set_course(j, row);
     set_waiting(j, row);
     return j;
+}
+
+void capture_describe(const struct capture_list *rows, char *out, size_t size)
+{
+    enum { DESCRIPTION = 800 };
+    AUTOBUF struct buf text = BUF_INIT(DESCRIPTION);
+    const struct capture_row *first = &rows->rows[0];
+    int r = buf_addf(&text, "%s of", first->kind);
+    for (size_t i = 0; r == 0 && i < rows->count; i++)
+        r = buf_addf(&text, "%s %s-%lld on %s", i ? "," : "", rows->rows[i].app,
+                     (long long)rows->rows[i].instance, rows->rows[i].host_name);
+    (void)snprintf(out, size, "%s%s (order %s)", buf_str(&text), r < 0 ? " …" : "", first->request);
 }

@@ -1,5 +1,6 @@
 #include "remote/fleet.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,32 +14,21 @@
 #include "lib/base/loop.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "remote/fleet_private.h"
 #include "remote/foreign.h"
 #include "remote/id_hash.h"
 #include "remote/live.h"
 #include "remote/processes.h"
 #include "remote/store/store.h"
 
-enum { BUCKETS = 4096, SENTENCE = 512 };
-
-struct host {
-    struct list link;
-    struct host_row row;
-    bool connected;
-    bool captures;        /* it can be told to capture */
-    int64_t since_ms;     /* of `connected`; 0: not since we started */
-    int64_t processes_ms; /* by its own clock */
-    int processes;
-    char *list; /* of processes_take(); NULL: it has told none */
+enum {
+    SENTENCE = 512,
+    /* Viewers are told of one host's processes so often, whatever it tells. */
+    PUBLISH_EACH_MS = 1000,
 };
 
-struct fleet {
-    struct store *store;
-    struct live *live;
-    struct list buckets[BUCKETS]; /* of struct host, by id */
-    void (*on_revoked)(void *arg, const char *host);
-    void *revoked_arg;
-};
+/* An event is a list and what we add to each of its processes. */
+#define EVENT_MAX ((size_t)16 * LIMIT_CHANNEL_MESSAGE)
 
 /* ---- hosts ----------------------------------------------------------------------------------- */
 
@@ -47,7 +37,8 @@ struct fleet *fleet_new(struct store *store, struct live *live)
     struct fleet *f = xcalloc(1, sizeof *f);
     f->store = store;
     f->live = live;
-    for (size_t i = 0; i < BUCKETS; i++)
+    list_init(&f->sources);
+    for (size_t i = 0; i < FLEET_BUCKETS; i++)
         list_init(&f->buckets[i]);
     return f;
 }
@@ -57,20 +48,20 @@ void fleet_free(struct fleet *f)
     struct host *h;
     if (!f)
         return;
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < FLEET_BUCKETS; i++)
         LIST_EACH(h, &f->buckets[i])
         {
             list_remove(&h->link);
-            free(h->list);
+            fleet_told_unref(f, h->told);
             free(h);
         }
     free(f);
 }
 
-static struct host *find(const struct fleet *f, const char *id)
+struct host *fleet_find(const struct fleet *f, const char *id)
 {
     struct host *h;
-    LIST_EACH(h, (struct list *)&f->buckets[id_bucket(id, BUCKETS)])
+    LIST_EACH(h, (struct list *)&f->buckets[id_bucket(id, FLEET_BUCKETS)])
     if (str_eq(h->row.id, id))
         return h;
     return NULL;
@@ -78,19 +69,19 @@ static struct host *find(const struct fleet *f, const char *id)
 
 const struct host_row *fleet_get(const struct fleet *f, const char *host)
 {
-    const struct host *h = find(f, host);
+    const struct host *h = fleet_find(f, host);
     return h ? &h->row : NULL;
 }
 
 bool fleet_connected(const struct fleet *f, const char *host)
 {
-    const struct host *h = find(f, host);
+    const struct host *h = fleet_find(f, host);
     return h && h->connected;
 }
 
 int64_t fleet_since_ms(const struct fleet *f, const char *host)
 {
-    const struct host *h = find(f, host);
+    const struct host *h = fleet_find(f, host);
     if (!h)
         return 0;
     return h->since_ms ? h->since_ms : h->row.seen_ms;
@@ -109,7 +100,7 @@ static void set_time(json_t *j, const char *name, int64_t at_ms)
     (void)json_object_set_new(j, name, at_ms ? json_integer(at_ms) : json_null());
 }
 
-static json_t *host_view(const struct host *h)
+json_t *fleet_host_view(const struct host *h)
 {
     json_t *j = json_object();
     json_set_string(j, "id", h->row.id);
@@ -121,50 +112,14 @@ static json_t *host_view(const struct host *h)
     json_set_int(j, "enrolled_ms", h->row.enrolled_ms);
     json_set_bool(j, "revoked", h->row.revoked_ms != 0);
     json_set_int(j, "certificate_until_ms", h->row.cert_not_after_ms);
-    json_set_int(j, "processes", h->processes);
+    json_set_int(j, "processes", h->told ? h->told->processes : 0);
     return j;
-}
-
-static void add_processes(const struct host *h, json_t *out)
-{
-    size_t i;
-    json_t *process;
-    AUTOJSON json_t *list = h->list ? json_loads(h->list, 0, NULL) : NULL;
-    json_array_foreach(list, i, process)
-    {
-        json_set_string(process, "host", h->row.id);
-        json_set_string(process, "host_name", h->row.name);
-        json_set_int(process, "at_ms", h->processes_ms);
-        json_set_bool(process, "stale", !h->connected);
-        (void)json_array_append(out, process);
-    }
-}
-
-json_t *fleet_hosts(const struct fleet *f)
-{
-    json_t *out = json_array();
-    struct host *h;
-    for (size_t i = 0; i < BUCKETS; i++)
-        LIST_EACH(h, (struct list *)&f->buckets[i])
-    (void)json_array_append_new(out, host_view(h));
-    return out;
 }
 
 json_t *fleet_host(const struct fleet *f, const char *host)
 {
-    const struct host *h = find(f, host);
-    return h ? host_view(h) : NULL;
-}
-
-json_t *fleet_processes(const struct fleet *f, const char *host)
-{
-    json_t *out = json_array();
-    struct host *h;
-    for (size_t i = 0; i < BUCKETS; i++)
-        LIST_EACH(h, (struct list *)&f->buckets[i])
-    if (!host || str_eq(h->row.id, host))
-        add_processes(h, out);
-    return out;
+    const struct host *h = fleet_find(f, host);
+    return h ? fleet_host_view(h) : NULL;
 }
 
 static void publish_host(const struct fleet *f, const struct host *h)
@@ -173,22 +128,128 @@ static void publish_host(const struct fleet *f, const struct host *h)
         return;
     AUTOJSON json_t *event = json_object();
     json_set_string(event, "type", "host");
-    (void)json_object_set_new(event, "host", host_view(h));
+    (void)json_object_set_new(event, "host", fleet_host_view(h));
     live_publish(f->live, event);
 }
 
-static void publish_processes(const struct fleet *f, const struct host *h)
+/* ---- lists of processes ---------------------------------------------------------------------- */
+
+struct told *fleet_told_ref(struct told *t)
 {
+    t->refs++;
+    return t;
+}
+
+void fleet_told_unref(struct fleet *f, struct told *t)
+{
+    if (!t || --t->refs > 0)
+        return;
+    if (t->old)
+        f->old_bytes -= t->len;
+    free(t);
+}
+
+static struct told *told_new(const struct buf *text, int processes, int64_t at_ms)
+{
+    struct told *t = xcalloc(1, sizeof *t + text->len + 1);
+    t->refs = 1;
+    t->processes = processes;
+    t->at_ms = at_ms;
+    t->len = text->len;
+    memcpy(t->text, buf_str(text), text->len);
+    return t;
+}
+
+/* Clients in the middle of the list before may go on with it, unless too much is held for them. */
+static void replace_told(struct fleet *f, struct host *h, struct told *t)
+{
+    struct told *before = h->told;
+    h->told = t;
+    if (!before)
+        return;
+    before->old = true;
+    f->old_bytes += before->len;
+    fleet_told_unref(f, before);
+    if (f->old_bytes > LIMIT_OLD_LISTS)
+        fleet_sources_cut(f);
+}
+
+size_t fleet_suffix(const struct host *h, const struct told *t, char *out, size_t size)
+{
+    AUTOBUF struct buf text = BUF_INIT(size - 1);
+    int r = buf_addf(&text, ",\"host\":\"%s\",\"host_name\":", h->row.id);
+    if (r == 0)
+        r = buf_add_json_string(&text, h->row.name);
+    if (r == 0)
+        r = buf_addf(&text, ",\"at_ms\":%lld,\"stale\":%s", (long long)t->at_ms,
+                     h->connected ? "false" : "true");
+    /* A name has LIMIT_NAME bytes at most, of six characters each. */
+    assert(r == 0);
+    memcpy(out, text.data, text.len);
+    return text.len;
+}
+
+static int add_list(struct buf *out, const struct host *h)
+{
+    char suffix[FLEET_SUFFIX];
+    size_t suffix_len = fleet_suffix(h, h->told, suffix, sizeof suffix);
+    const char *at = h->told->text, *end;
+    int r = 0;
+    for (; r == 0 && (end = strchr(at, '\n')); at = end + 1) {
+        r = buf_add(out, at, (size_t)(end - at) - 1);
+        if (r == 0)
+            r = buf_add(out, suffix, suffix_len);
+        if (r == 0)
+            r = buf_addc(out, '}');
+    }
+    return r == 0 ? buf_addstr(out, at) : r;
+}
+
+static void publish_processes(struct fleet *f, struct host *h)
+{
+    AUTOBUF struct buf text = BUF_INIT(EVENT_MAX);
+    h->published_ms = uv_hrtime() / 1000000;
     if (!live_watched(f->live))
         return;
-    AUTOJSON json_t *event = json_object();
-    json_t *list = json_array();
-    add_processes(h, list);
-    json_set_string(event, "type", "processes");
-    json_set_string(event, "host", h->row.id);
-    json_set_int(event, "at_ms", h->processes_ms);
-    (void)json_object_set_new(event, "processes", list);
-    live_publish(f->live, event);
+    int r = buf_addf(&text, "{\"type\":\"processes\",\"host\":\"%s\",\"at_ms\":%lld,\"processes\":",
+                     h->row.id, (long long)h->told->at_ms);
+    if (r == 0)
+        r = add_list(&text, h);
+    if (r == 0)
+        r = buf_addc(&text, '}');
+    if (r == 0)
+        live_publish_text(f->live, text.data, text.len);
+    else
+        log_warn(r, "host %s: viewers are not told of its processes", h->row.name);
+}
+
+static bool may_publish(const struct host *h)
+{
+    return h->published_ms == 0 || uv_hrtime() / 1000000 - h->published_ms >= PUBLISH_EACH_MS;
+}
+
+static void set_untold(struct fleet *f, struct host *h, bool untold)
+{
+    f->untold += (size_t)untold - (size_t)h->untold;
+    h->untold = untold;
+}
+
+/* The latest counts: what is told too soon after another waits for fleet_tick(). */
+static void tell_viewers(struct fleet *f, struct host *h)
+{
+    bool now = may_publish(h);
+    set_untold(f, h, !now);
+    if (now)
+        publish_processes(f, h);
+}
+
+void fleet_tick(struct fleet *f)
+{
+    struct host *h;
+    for (size_t i = 0; i < FLEET_BUCKETS && f->untold > 0; i++)
+        LIST_EACH(h, &f->buckets[i])
+    if (h->untold)
+        tell_viewers(f, h);
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -197,7 +258,7 @@ static struct host *add(struct fleet *f, const struct host_row *row)
 {
     struct host *h = xcalloc(1, sizeof *h);
     h->row = *row;
-    list_add(&f->buckets[id_bucket(row->id, BUCKETS)], &h->link, h);
+    list_add(&f->buckets[id_bucket(row->id, FLEET_BUCKETS)], &h->link, h);
     return h;
 }
 
@@ -219,7 +280,7 @@ static void merge(struct host *h, const struct host_row *row)
 
 void fleet_put(struct fleet *f, const struct host_row *row)
 {
-    struct host *h = find(f, row->id);
+    struct host *h = fleet_find(f, row->id);
     bool is_new = !h, was_revoked = h && h->row.revoked_ms;
     int64_t until_ms = h ? h->row.cert_not_after_ms : 0;
     if (h)
@@ -311,7 +372,7 @@ static bool names(const json_t *list, const char *word)
 void fleet_set_connected(struct fleet *f, const char *host, bool connected, const json_t *hello,
                          int64_t now_ms)
 {
-    struct host *h = find(f, host);
+    struct host *h = fleet_find(f, host);
     if (!h)
         return;
     if (h->connected != connected || h->since_ms == 0)
@@ -330,19 +391,16 @@ void fleet_set_connected(struct fleet *f, const char *host, bool connected, cons
 int fleet_set_processes(struct fleet *f, const char *host, const json_t *message, char *reterr_text,
                         size_t size)
 {
-    struct host *h = find(f, host);
+    struct host *h = fleet_find(f, host);
     AUTOBUF struct buf text = BUF_INIT(2 * LIMIT_CHANNEL_MESSAGE);
     if (!h)
         return 0;
     int r = processes_take(json_object_get(message, "processes"), &text, reterr_text, size);
     if (r < 0)
         return r;
-    free(h->list);
-    /* The buffer has room that is not needed, times the number of hosts. */
-    h->list = xstrdup(buf_str(&text));
-    h->processes = r;
-    h->processes_ms = json_get_int(message, "at_ms", 0);
-    publish_processes(f, h);
+    /* A copy: the buffer has room that is not needed, times the number of hosts. */
+    replace_told(f, h, told_new(&text, r, json_get_int(message, "at_ms", 0)));
+    tell_viewers(f, h);
     return 0;
 }
 
@@ -352,7 +410,7 @@ int fleet_check_target(const struct fleet *f, const char *host, const char *app,
                        const char *kind, char *reterr_text, size_t size)
 {
     char why[SENTENCE];
-    const struct host *h = find(f, host);
+    const struct host *h = fleet_find(f, host);
     if (!h) {
         (void)snprintf(reterr_text, size, "there is no host %s", host);
         return ERR_NOT_FOUND;
@@ -367,7 +425,7 @@ int fleet_check_target(const struct fleet *f, const char *host, const char *app,
         (void)snprintf(reterr_text, size, "the agent of host %s takes no captures", h->row.name);
         return ERR_UNSUPPORTED;
     }
-    int r = h->list ? processes_check(h->list, app, instance, kind, why, sizeof why) : 0;
+    int r = h->told ? processes_check(h->told->text, app, instance, kind, why, sizeof why) : 0;
     if (r < 0)
         (void)snprintf(reterr_text, size, "host %s: %s", h->row.name, why);
     return r;

@@ -12,6 +12,7 @@
 #include "remote/store/hosts.h"
 
 struct fleet;
+struct http_source;
 struct live;
 struct store;
 
@@ -37,15 +38,22 @@ int64_t fleet_since_ms(const struct fleet *f, const char *host);
 void fleet_set_connected(struct fleet *f, const char *host, bool connected, const json_t *hello,
                          int64_t now_ms);
 /* The message `processes`: 0, or ERR_INVALID with a sentence. */
-int fleet_set_processes(struct fleet *f, const char *host, const json_t *message,
-                        char *reterr_text, size_t size);
+int fleet_set_processes(struct fleet *f, const char *host, const json_t *message, char *reterr_text,
+                        size_t size);
 
-/* For the API, newest facts; owned by the caller.  HOST: id, name, release, connected, since_ms (of the present state), seen_ms,
+/* Once a second: viewers are told the newest lists of hosts that told more than one within a second. */
+void fleet_tick(struct fleet *f);
+
+/* For the API, newest facts.  HOST: id, name, release, connected, since_ms (of the present state), seen_ms,
  * enrolled_ms, revoked, certificate_until_ms, processes (their number).  PROCESS as in docs/PROTOCOL.md, with host, host_name, at_ms and
- * `stale` (the host is not connected any more).  `host` NULL: of all. */
-json_t *fleet_hosts(const struct fleet *f);
-json_t *fleet_host(const struct fleet *f, const char *host); /* NULL: none */
-json_t *fleet_processes(const struct fleet *f, const char *host);
+ * `stale` (the host is not connected any more). */
+json_t *fleet_host(const struct fleet *f, const char *host); /* the caller's; NULL: none */
+
+/* {"hosts":[HOST]} and {"processes":[PROCESS]} (`host` NULL: of all), for http_reply_source() with HTTP_LENGTH_UNKNOWN: made while they
+ * are taken, so that a host that changes meanwhile may be told as it was or as it is, but each only once and as a whole.  Not closed,
+ * they must not outlive the fleet. */
+struct http_source *fleet_hosts_source(struct fleet *f);
+struct http_source *fleet_processes_source(struct fleet *f, const char *host);
 
 /* Can this be captured there, as far as we know?  0, ERR_NOT_FOUND (no such host, app or instance), ERR_REVOKED, ERR_UNSUPPORTED with the
  * host's own sentence. A host that is not connected is fine: the command waits. */

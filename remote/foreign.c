@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lib/base/str.h"
 #include "lib/base/utf8.h"
 
 const char *foreign_text(const json_t *value, size_t min, size_t max)
@@ -20,6 +21,18 @@ bool foreign_int(const json_t *value, int64_t min, int64_t max, int64_t *ret_val
         return false;
     *ret_value = json_integer_value(value);
     return true;
+}
+
+bool foreign_has(const json_t *list, const char *word)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item)
+    {
+        if (str_eq(json_string_value(item), word))
+            return true;
+    }
+    return false;
 }
 
 /* The bytes of the character at `p`; 1 for one that is none. */

@@ -10,6 +10,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "lib/secure/tls.h"
 #include "remote/http_ending.h"
 #include "remote/http_listen.h"
@@ -41,14 +42,19 @@ static const lws_retry_bo_t no_pings = {.secs_since_valid_ping = 0, .secs_since_
 
 static int on_load_certificates(struct http *h, void *ssl_ctx)
 {
-    const struct tls_setup setup = {.cert_pem = h->settings.cert_pem,
-                                    .chain_pem = h->settings.chain_pem,
-                                    .key_pem = h->settings.key_pem,
-                                    .server = true};
-    int r = tls_setup(ssl_ctx, &setup);
+    const struct http_settings *s = &h->settings;
+    h->ssl_ctx = ssl_ctx;
+    return http_renew(h, s->cert_pem, s->chain_pem, s->key_pem) < 0 ? 1 : 0;
+}
+
+int http_renew(struct http *h, const char *cert_pem, const char *chain_pem, const char *key_pem)
+{
+    const struct tls_setup setup = {
+        .cert_pem = cert_pem, .chain_pem = chain_pem, .key_pem = key_pem, .server = true};
+    int r = h->closing ? ERR_STOPPING : tls_setup(h->ssl_ctx, &setup);
     if (r < 0)
         log_err(r, "web port: the certificate or its key cannot be used");
-    return r < 0 ? 1 : 0;
+    return r;
 }
 
 static int on_gone(struct session *s)
@@ -68,6 +74,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     struct session *s = user;
     /* A part of enum lws_callback_reasons; all others keep their meaning. */
     switch ((int)reason) {
+    case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_CLIENT_VERIFY_CERTS:
+        http_listener_remember(user);
+        return 0;
     case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
         return h ? on_load_certificates(h, user) : 1;
     case LWS_CALLBACK_RAW_ADOPT:
@@ -129,7 +138,7 @@ static struct lws_vhost *make_vhost(struct http *h)
         .protocols = protocols,
         .user = h,
         .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX |
-                   LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+                   LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS,
         .alpn = "http/1.1",
         .retry_and_idle_policy = &no_pings,
     };
@@ -149,6 +158,13 @@ static char **copy_names(const char *const *names)
 
 static void free_http(struct http *h)
 {
+    struct http_exchange *x;
+    /* Those that somebody still has are on their own. */
+    LIST_EACH(x, &h->all)
+    {
+        x->http = NULL;
+        list_remove(&x->link);
+    }
     for (size_t i = 0; h->names[i]; i++)
         free(h->names[i]);
     free(h->names);
@@ -163,7 +179,9 @@ static struct http *http_new(uv_loop_t *loop, const struct http_settings *settin
     h->settings = *settings;
     h->settings.silent_s = settings->silent_s ? settings->silent_s : LIMIT_HTTP_SILENT_S;
     h->names = copy_names(settings->names);
+    h->most_bytes = settings->most_bytes ? settings->most_bytes : LIMIT_HTTP_BYTES;
     list_init(&h->conns);
+    list_init(&h->all);
     h->watch.data = h;
     return h;
 }
@@ -190,6 +208,13 @@ static int open_listener(struct http *h)
     return http_listener_open(&h->listener, &settings);
 }
 
+/* The port that a browser takes when none is said. */
+static bool is_https_port(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    return colon && str_eq(colon, ":443");
+}
+
 int http_open(struct http **ret_http, uv_loop_t *loop, const struct http_settings *settings)
 {
     struct http *h = http_new(loop, settings);
@@ -198,6 +223,7 @@ int http_open(struct http **ret_http, uv_loop_t *loop, const struct http_setting
         free_http(h);
         return r;
     }
+    h->hsts = is_https_port(settings->public_address ? settings->public_address : http_address(h));
     (void)uv_timer_init(loop, &h->watch);
     (void)uv_timer_start(&h->watch, on_watch, WATCH_MS, WATCH_MS);
     h->ending = http_ending_new(h);
@@ -207,6 +233,7 @@ int http_open(struct http **ret_http, uv_loop_t *loop, const struct http_setting
     /* What was borrowed for the call. */
     h->settings.listen = h->settings.cert_pem = h->settings.chain_pem = h->settings.key_pem = NULL;
     h->settings.names = NULL;
+    h->settings.public_address = NULL;
     r = h->vhost ? http_listener_start(h->listener, h->vhost) : ERR_FAILED;
     if (r < 0) {
         http_close(h, NULL, NULL);

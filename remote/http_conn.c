@@ -87,6 +87,15 @@ static int begin_body(struct http_conn *c)
     return lws_write(c->wsi, bytes + LWS_PRE, strlen(go_on), LWS_WRITE_RAW) < 0 ? -1 : 0;
 }
 
+/* The reply is made already: it is ours. */
+static int begin_refusal(struct http_conn *c)
+{
+    c->phase = CONN_REPLY;
+    wait_ms(c, silent_ms(c));
+    stop_reading(c);
+    return 0;
+}
+
 static int begin_request(struct http_conn *c, size_t head_len)
 {
     struct http_exchange *x = http_request_new(c, head_len ? c->in.data : NULL, head_len);
@@ -94,12 +103,8 @@ static int begin_request(struct http_conn *c, size_t head_len)
     c->http->exchanges++;
     c->begun = false;
     consume(c, head_len);
-    if (x->replied) {
-        c->phase = CONN_REPLY;
-        wait_ms(c, silent_ms(c));
-        stop_reading(c);
-        return 0;
-    }
+    if (x->replied)
+        return begin_refusal(c);
     if (x->body_bytes > 0)
         return begin_body(c);
     run_whole_request(c);
@@ -129,13 +134,29 @@ static int take_head(struct http_conn *c)
     return len > 0 ? begin_request(c, len) : 0;
 }
 
+/* A small body, as those with passwords are, gets all of its room at once: what grows leaves copies
+ * behind. */
+static int reserve_body(struct http_exchange *x)
+{
+    char *room;
+    bool small = x->body_bytes <= LIMIT_HTTP_BODY_ANYONE;
+    return small && x->request.body.cap == 0
+               ? buf_reserve(&x->request.body, (size_t)x->body_bytes, &room)
+               : 0;
+}
+
 static int take_body(struct http_conn *c)
 {
     struct http_exchange *x = c->exchange;
     size_t left = (size_t)x->body_bytes - x->request.body.len;
     size_t len = c->in.len < left ? c->in.len : left;
-    if (buf_add(&x->request.body, c->in.data, len) < 0)
+    if (!http_has_room(c->http, len)) {
+        http_refuse_busy(x);
+        return begin_refusal(c);
+    }
+    if (reserve_body(x) < 0 || buf_add(&x->request.body, c->in.data, len) < 0)
         return -1;
+    http_exchange_weigh(x);
     consume(c, len);
     if (len == left)
         run_whole_request(c);
@@ -243,6 +264,30 @@ static int after_reply(struct http_conn *c)
     return advance(c);
 }
 
+/* The client's time begins anew only when it has taken enough; while it waits for our source, it
+ * has none to lose. */
+static void watch_reader(struct http_conn *c, uint64_t written)
+{
+    c->taken += (size_t)written;
+    if (written == 0 && c->exchange->pump) {
+        c->deadline_ms = 0;
+        return;
+    }
+    if (c->deadline_ms > 0 && c->taken < LIMIT_HTTP_LEAST_BYTES)
+        return;
+    c->taken = 0;
+    wait_ms(c, silent_ms(c));
+}
+
+void http_conn_has_more(struct http_conn *c)
+{
+    if (c->deadline_ms == 0) {
+        c->taken = 0;
+        wait_ms(c, silent_ms(c));
+    }
+    (void)lws_callback_on_writable(c->wsi);
+}
+
 int http_conn_writeable(struct http_conn *c)
 {
     if (c->over)
@@ -252,8 +297,9 @@ int http_conn_writeable(struct http_conn *c)
     struct http_exchange *x = c->exchange;
     if (!x || !x->replied)
         return 0;
-    wait_ms(c, silent_ms(c));
+    uint64_t before = x->sent;
     int r = http_exchange_write(x);
+    watch_reader(c, x->sent - before);
     if (r < 0) {
         log_debug("%s: the reply was cut off: %s", x->request.address, err_str(r));
         return -1;

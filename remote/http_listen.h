@@ -88,6 +88,11 @@ void http_listener_gone(struct lws *wsi);
  * closes; upgrades to WebSocket and what we write ourselves do not use it. */
 const struct lws_protocol_vhost_options *http_listener_no_pages(void);
 
+/* libwebsockets 4.1.6 makes a client's SSL_CTX for each vhost, also of a server, and with two contexts in one process does
+ * not free it.  It is never used and made once per process; remembered here (from LWS_CALLBACK_OPENSSL_LOAD_EXTRA_CLIENT_…)
+ * it is no leak for those who look for leaks. */
+void http_listener_remember(void *ssl_ctx);
+
 /* ---- pure ------------------------------------------------------------------------------------ */
 
 /* "host:port" as said on a command line, into a socket address: IPv4, [IPv6], or "localhost"

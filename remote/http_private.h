@@ -5,7 +5,7 @@
  *     http_conn.c     a connection's bytes → requests, one after the other; time limits
  *     http_head.c     bytes → struct http_head (pure)
  *     http_request.c  head → struct http_exchange, checked; http_host.c: Host and Origin (pure)
- *     http_reply.c    replies → bytes
+ *     http_reply.c    replies → bytes; http_status.c: errors and statuses (pure)
  *     http_pump.c     sources → bytes
  *     http_ending.c   the end
  *
@@ -39,7 +39,12 @@ struct http {
     struct lws_context *context;
     struct lws_vhost *vhost;
     struct http_listener *listener;
-    struct list conns;  /* of struct http_conn */
+    void *ssl_ctx;     /* of the vhost */
+    struct list conns; /* of struct http_conn */
+    struct list all;   /* of struct http_exchange: also those whose connection is gone */
+    size_t held;       /* bytes of all of them: bodies, and replies that are not taken */
+    size_t most_bytes;
+    bool hsts;
     unsigned exchanges; /* with a connection */
     unsigned pumps;     /* sources that are not closed yet; they end before we do */
     uv_timer_t watch;   /* time limits of connections */
@@ -64,6 +69,7 @@ struct http_conn {
     struct buf in;  /* received, not used yet */
     size_t scanned; /* of `in`, for the end of the head */
     size_t dropped;
+    size_t taken;         /* of a reply, since its time was set */
     uint64_t deadline_ms; /* by uv_now(); 0: none */
     bool begun;           /* the head's first byte has come: its time runs */
     bool over;            /* to be closed */
@@ -75,6 +81,9 @@ struct http_conn {
  * the handler until that has replied, then to the connection again until all is sent. */
 struct http_exchange {
     struct http_request request;
+    struct http *http;      /* NULL: it is gone */
+    struct list link;       /* in http->all */
+    size_t held;            /* of http->held */
     struct http_conn *conn; /* NULL: it is gone */
     char *text;             /* the head's bytes; `head` is made of them */
     size_t text_len;
@@ -90,7 +99,9 @@ struct http_exchange {
     struct buf headers; /* of http_header() */
     char *out;          /* room for libwebsockets, head, body */
     size_t out_len, out_done;
-    struct http_pump *pump; /* what follows after `out` */
+    uint64_t sent;          /* of all */
+    struct http_pump *pump; /* what follows after `out`; of `pump_length` bytes */
+    uint64_t pump_length;
 };
 
 /* ---- http_host.c: pure ----------------------------------------------------------------------- */
@@ -129,15 +140,20 @@ void http_exchange_free(struct http_exchange *x);
 /* The connection is gone. */
 void http_exchange_detach(struct http_exchange *x);
 
-/* ---- http_reply.c ---------------------------------------------------------------------------- */
+/* Its bytes are counted anew, after they have become more or less. */
+void http_exchange_weigh(struct http_exchange *x);
 
-/* Everything before the body. */
-int http_reply_head(struct buf *out, int status, const char *type, uint64_t length,
-                    const struct buf *headers, bool last);
+/* May so many more bytes be held? */
+bool http_has_room(const struct http *h, size_t more);
+
+/* ---- http_reply.c ---------------------------------------------------------------------------- */
 
 /* A reply of our own, for a request that must not be repeated as it is: the connection closes
  * after it. */
 void http_refuse(struct http_exchange *x, int status, const char *text);
+
+/* The same with 503 and Retry-After: too much is held. */
+void http_refuse_busy(struct http_exchange *x);
 
 /* 101, with the answer to the key. */
 void http_reply_upgrade(struct http_exchange *x);
@@ -153,17 +169,23 @@ struct http_conn *http_conn_new(struct http *h, struct lws *wsi);
 int http_conn_received(struct http_conn *c, const void *data, size_t len);
 int http_conn_writeable(struct http_conn *c);
 void http_conn_gone(struct http_conn *c);
+/* A source has the next bytes of the reply: the client's time goes on. */
+void http_conn_has_more(struct http_conn *c);
 /* Once a second: closes those whose time is over. */
 void http_conn_watch(struct http_conn *c);
 
 /* ---- http_pump.c ----------------------------------------------------------------------------- */
 
+/* `length` HTTP_LENGTH_UNKNOWN: pieces are made on the loop; `chunked`: each as a chunk, with one
+ * that says the end. */
 struct http_pump *http_pump_new(struct http_exchange *x, struct http_source *source,
-                                uint64_t length);
+                                uint64_t length, bool chunked);
+/* What one for this length takes in memory. */
+size_t http_pump_weight(uint64_t length);
 /* Begins to read ahead. */
 void http_pump_start(struct http_pump *p);
-/* The bytes to send now: their number, 0 when there are none yet, or an error.  `*ret_end`:
- * nothing will follow after them. */
+/* The bytes to send now: their number, 0 when there are none (yet, or at the end), or an error.
+ * `*ret_end`: nothing will follow after them. */
 int http_pump_peek(struct http_pump *p, const char **ret_data, bool *ret_end);
 void http_pump_taken(struct http_pump *p, size_t len);
 /* The exchange does not need it any more; it frees itself when its thread is done. */

@@ -20,6 +20,15 @@
 /* One TLS record: more in one write would be copied by libwebsockets. */
 enum { PIECE = 16 << 10 };
 
+enum {
+    SMALL = 16 << 10, /* a reply that is made whatever else is held */
+    HEADERS_ROOM = 2048,
+};
+
+/* What a client is told to wait when too much is held: some of those who do not read are gone then. */
+static const char busy_s[] = "10";
+static const char busy_text[] = "too much waits for slow clients, try again later";
+
 /* On every reply.  A page of ours needs nothing but its own files and the API. */
 static const char security_headers[] =
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -30,7 +39,6 @@ static const char security_headers[] =
     "Referrer-Policy: no-referrer\r\n"
     "Cross-Origin-Opener-Policy: same-origin\r\n"
     "Cross-Origin-Resource-Policy: same-origin\r\n"
-    "Strict-Transport-Security: max-age=31536000\r\n"
     "Permissions-Policy: camera=(), display-capture=(), geolocation=(), microphone=(), "
     "payment=(), usb=()\r\n";
 
@@ -86,31 +94,44 @@ static int add_date(struct buf *out)
 static bool has_header(const struct buf *headers, const char *name)
 {
     size_t len = strlen(name);
-    for (const char *line = headers ? buf_str(headers) : ""; *line; line += strcspn(line, "\n") + 1)
+    for (const char *line = buf_str(headers); *line; line += strcspn(line, "\n") + 1)
         if (strncasecmp(line, name, len) == 0 && line[len] == ':')
             return true;
     return false;
 }
 
-int http_reply_head(struct buf *out, int status, const char *type, uint64_t length,
-                    const struct buf *headers, bool last)
+/* 204 and 304 have no body, and what a length would say of them is another one's.  HTTP/1.0 knows
+ * no chunks: there the end of the connection is the end. */
+static int add_length(struct buf *out, const struct http_exchange *x, int status, uint64_t length)
+{
+    if (status == 204 || status == 304)
+        return 0;
+    if (length != HTTP_LENGTH_UNKNOWN)
+        return buf_addf(out, "Content-Length: %llu\r\n", (unsigned long long)length);
+    return x->head.minor_0 ? 0 : buf_addstr(out, "Transfer-Encoding: chunked\r\n");
+}
+
+/* Everything before the body. */
+static int add_head(struct buf *out, const struct http_exchange *x, int status, const char *type,
+                    uint64_t length)
 {
     int r = buf_addf(out, "HTTP/1.1 %d %s\r\n", status, status_text(status));
     if (r >= 0)
         r = add_date(out);
     if (r >= 0)
         r = buf_addstr(out, security_headers);
-    if (r >= 0 && !has_header(headers, "Cache-Control"))
+    if (r >= 0 && x->conn->http->hsts)
+        r = buf_addstr(out, "Strict-Transport-Security: max-age=31536000\r\n");
+    if (r >= 0 && !has_header(&x->headers, "Cache-Control"))
         r = buf_addstr(out, "Cache-Control: no-store\r\n");
-    if (r >= 0 && headers)
-        r = buf_add(out, headers->data, headers->len);
+    if (r >= 0)
+        r = buf_addstr(out, buf_str(&x->headers));
     if (r >= 0 && type && status != 304)
         r = buf_addf(out, "Content-Type: %s\r\n", type);
-    /* 204 and 304 have no body, and what a length would say of them is another one's. */
-    if (r >= 0 && status != 204 && status != 304)
-        r = buf_addf(out, "Content-Length: %llu\r\n", (unsigned long long)length);
     if (r >= 0)
-        r = buf_addf(out, "Connection: %s\r\n\r\n", last ? "close" : "keep-alive");
+        r = add_length(out, x, status, length);
+    if (r >= 0)
+        r = buf_addf(out, "Connection: %s\r\n\r\n", x->last ? "close" : "keep-alive");
     return r;
 }
 
@@ -118,13 +139,18 @@ int http_reply_head(struct buf *out, int status, const char *type, uint64_t leng
 void http_header(struct http_request *r, const char *name, const char *value)
 {
     struct http_exchange *x = r->exchange;
-    AUTOFREE char *line = xasprintf("%s: %s", name, value);
+    char *line = xasprintf("%s: %s", name, value);
     for (char *c = line; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 127)
             *c = '_';
+    /* With room for all at once: what grows leaves copies behind, and cookies are among them. */
+    char *room;
+    (void)buf_reserve(&x->headers, HEADERS_ROOM, &room);
     if (buf_addf(&x->headers, "%s\r\n", line) < 0)
         log_warn(ERR_TOO_BIG, "%s %s: the header %s of the reply is left out",
                  http_method_name(r->method), r->path, name);
+    secret_wipe(line, strlen(line));
+    free(line);
 }
 
 /* ---- replies --------------------------------------------------------------------------------- */
@@ -137,6 +163,7 @@ static void begin_reply(struct http_exchange *x)
     if (x->request.body.len > 0)
         secret_wipe(x->request.body.data, x->request.body.len);
     buf_clear(&x->request.body);
+    http_exchange_weigh(x);
 }
 
 static bool has_body(const struct http_exchange *x, int status)
@@ -154,23 +181,44 @@ static void put_out(struct http_exchange *x, const struct buf *head, const void 
         memcpy(x->out + LWS_PRE + head->len, data, len);
     x->out_done = LWS_PRE;
     x->out_len = LWS_PRE + head->len + len;
+    http_exchange_weigh(x);
 }
 
 static void make_out(struct http_exchange *x, int status, const char *type, uint64_t length,
                      const void *data, size_t len)
 {
-    AUTOBUF struct buf head = BUF_INIT(4 * LIMIT_HTTP_HEAD);
-    if (x->conn->http->closing)
+    struct buf head = BUF_INIT(4 * LIMIT_HTTP_HEAD);
+    char *room;
+    if (x->conn->http->closing || (length == HTTP_LENGTH_UNKNOWN && x->head.minor_0))
         x->last = true;
-    int r = http_reply_head(&head, status, type, length, &x->headers, x->last);
+    /* At once, and wiped: cookies are among the headers. */
+    int r = buf_reserve(&head, x->headers.len + HEADERS_ROOM, &room);
+    if (r >= 0)
+        r = add_head(&head, x, status, type, length);
     /* Its parts are bounded by LIMIT_HTTP_HEAD and texts of ours. */
     assert(r >= 0);
     put_out(x, &head, data, len);
+    secret_wipe(head.data, head.len);
+    buf_clear(&head);
+}
+
+/* A large reply that there is no room for: instead of it, a small one that says so.  The headers
+ * were the other's. */
+static bool refused_as_busy(struct http_exchange *x, int status, size_t len)
+{
+    if (!x->conn || !has_body(x, status) || len <= SMALL || http_has_room(x->http, len))
+        return false;
+    buf_reset(&x->headers);
+    http_header(&x->request, "Retry-After", busy_s);
+    http_reply_error(&x->request, ERR_BUSY, "%s", busy_text);
+    return true;
 }
 
 void http_reply(struct http_request *r, int status, const char *type, const void *data, size_t len)
 {
     struct http_exchange *x = r->exchange;
+    if (refused_as_busy(x, status, len))
+        return;
     begin_reply(x);
     if (!x->conn) {
         http_exchange_free(x);
@@ -184,6 +232,10 @@ void http_reply_source(struct http_request *r, int status, const char *type, uin
                        struct http_source *source)
 {
     struct http_exchange *x = r->exchange;
+    if (length > 0 && refused_as_busy(x, status, http_pump_weight(length) + 1)) {
+        source->close(source);
+        return;
+    }
     begin_reply(x);
     if (!x->conn || !has_body(x, status) || length == 0) {
         source->close(source);
@@ -192,7 +244,8 @@ void http_reply_source(struct http_request *r, int status, const char *type, uin
             return;
         }
     } else {
-        x->pump = http_pump_new(x, source, length);
+        x->pump = http_pump_new(x, source, length, !x->head.minor_0);
+        x->pump_length = length;
     }
     make_out(x, status, type, length, NULL, 0);
     if (x->pump)
@@ -206,12 +259,17 @@ void http_reply_json(struct http_request *r, int status, const json_t *body)
         http_reply(r, status, NULL, NULL, 0);
         return;
     }
-    AUTOFREE char *text = json_dumps(body, JSON_COMPACT);
-    if (!text) {
+    /* Measured first: a text that grows leaves copies behind, and tokens are in some. */
+    size_t len = json_dumpb(body, NULL, 0, JSON_COMPACT);
+    if (len == 0) {
         http_reply_error(r, ERR_FAILED, "the reply is no JSON");
         return;
     }
-    http_reply(r, status, "application/json", text, strlen(text));
+    char *text = xcalloc(1, len);
+    (void)json_dumpb(body, text, len, JSON_COMPACT);
+    http_reply(r, status, "application/json", text, len);
+    secret_wipe(text, len);
+    free(text);
 }
 
 static int error_body(struct buf *out, int error, const char *text)
@@ -224,22 +282,6 @@ static int error_body(struct buf *out, int error, const char *text)
     if (r >= 0)
         r = buf_add_json_string(out, text);
     return r < 0 ? r : buf_addstr(out, "}}");
-}
-
-static int status_of(int error)
-{
-    static const struct {
-        int error, status;
-    } rows[] = {
-        {ERR_LOGIN, 401},       {ERR_DENIED, 403},   {ERR_NOT_FOUND, 404},   {ERR_EXISTS, 409},
-        {ERR_NOT_RUNNING, 409}, {ERR_REVOKED, 409},  {ERR_TOO_BIG, 413},     {ERR_INVALID, 400},
-        {ERR_SYNTAX, 400},      {ERR_TOO_MANY, 429}, {ERR_BUSY, 503},        {-ENOSPC, 507},
-        {ERR_UNREACHABLE, 503}, {ERR_STOPPING, 503}, {ERR_UNSUPPORTED, 422},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        if (rows[i].error == error)
-            return rows[i].status;
-    return 500;
 }
 
 void http_reply_error(struct http_request *r, int error, const char *fmt, ...)
@@ -256,37 +298,24 @@ void http_reply_error(struct http_request *r, int error, const char *fmt, ...)
         buf_reset(&body);
         (void)error_body(&body, error, err_str(error));
     }
-    http_reply(r, status_of(error), "application/json", body.data, body.len);
+    http_reply(r, http_status_of(error), "application/json", body.data, body.len);
 }
 
 /* ---- replies of ours ------------------------------------------------------------------------- */
 
-static int error_of(int status)
-{
-    switch (status) {
-    case 401:
-        return ERR_LOGIN;
-    case 403:
-        return ERR_DENIED;
-    case 413:
-    case 431:
-        return ERR_TOO_BIG;
-    case 421:
-        return ERR_NOT_FOUND;
-    case 503:
-        return ERR_BUSY;
-    default:
-        return ERR_INVALID;
-    }
-}
-
 void http_refuse(struct http_exchange *x, int status, const char *text)
 {
     AUTOBUF struct buf body = BUF_INIT(4096);
-    (void)error_body(&body, error_of(status), text);
+    (void)error_body(&body, http_error_of(status), text);
     x->refused = true;
     x->last = true;
     http_reply(&x->request, status, "application/json", body.data, body.len);
+}
+
+void http_refuse_busy(struct http_exchange *x)
+{
+    http_header(&x->request, "Retry-After", busy_s);
+    http_refuse(x, 503, busy_text);
 }
 
 /* RFC 6455, 4.2.2: SHA-1 of the key and a fixed text, in base64. */
@@ -322,6 +351,7 @@ static int write_piece(struct http_exchange *x, const char *data, size_t len)
     /* Raw: libwebsockets writes neither before nor into it. */
     if (lws_write(x->conn->wsi, (unsigned char *)data, len, LWS_WRITE_RAW) < 0)
         return -ECONNRESET;
+    x->sent += len;
     (void)lws_callback_on_writable(x->conn->wsi);
     return 0;
 }
@@ -340,19 +370,22 @@ static int write_pump(struct http_exchange *x)
     const char *data;
     bool end = false;
     int len = http_pump_peek(x->pump, &data, &end);
-    if (len <= 0)
+    if (len < 0 || (len == 0 && !end))
         return len; /* it asks for the next callback when it has some */
     if (len > PIECE) {
         len = PIECE;
         end = false;
     }
-    int r = write_piece(x, data, (size_t)len);
+    int r = len > 0 ? write_piece(x, data, (size_t)len) : 0;
     if (r < 0)
         return r;
-    http_pump_taken(x->pump, (size_t)len);
+    if (len > 0)
+        http_pump_taken(x->pump, (size_t)len);
     if (end) {
         http_pump_drop(x->pump);
         x->pump = NULL;
+        http_exchange_weigh(x);
+        (void)lws_callback_on_writable(x->conn->wsi);
     }
     return 0;
 }

@@ -14,6 +14,9 @@
 #include "remote/http_private.h"
 #include "remote/live_ws.h"
 
+/* When there may be room for one more, or another server in our place. */
+#define LATER_S "5"
+
 /* Where upgrades go. */
 static const char live_path[] = "/api/v1/live";
 
@@ -87,6 +90,8 @@ static int check_method(struct http_exchange *x, const char **reterr_text)
 /* The length of the body, before any of it is read. */
 static int check_body(struct http_exchange *x, const char **reterr_text)
 {
+    const struct http_settings *s = &x->http->settings;
+    size_t limit = s->body_limit ? s->body_limit(&x->request) : LIMIT_HTTP_BODY;
     const char *length = x->head.fields[HTTP_CONTENT_LENGTH];
     bool posts = x->request.method == HTTP_POST;
     *reterr_text = "a body must be announced with Content-Length, without Transfer-Encoding";
@@ -100,7 +105,7 @@ static int check_body(struct http_exchange *x, const char **reterr_text)
     if (!posts && (r < 0 || x->body_bytes > 0))
         return 400;
     *reterr_text = "the body is larger than the limit set for it";
-    return r < 0 || x->body_bytes > LIMIT_HTTP_BODY ? 413 : 0;
+    return r < 0 || x->body_bytes > limit ? 413 : 0;
 }
 
 /* An upgrade to anything but a WebSocket where there is one is no wish that must be heard. */
@@ -173,11 +178,24 @@ static int parse(struct http_exchange *x, const char *head, size_t len, const ch
     return http_head_parse(x->text, len, &x->head, reterr_text);
 }
 
+static void refuse(struct http_exchange *x, int status, const char *text)
+{
+    const struct http_settings *s = &x->http->settings;
+    log_debug("%s: refused with %d: %s", x->request.address, status, text);
+    if (status == 403 && s->refused)
+        s->refused(s->arg, &x->request, text);
+    if (status == 503)
+        http_header(&x->request, "Retry-After", LATER_S);
+    http_refuse(x, status, text);
+}
+
 struct http_exchange *http_request_new(struct http_conn *c, const char *head, size_t len)
 {
     struct http_exchange *x = xcalloc(1, sizeof *x);
     const char *text;
     x->conn = c;
+    x->http = c->http;
+    list_add(&c->http->all, &x->link, x);
     x->request.exchange = x;
     buf_init(&x->headers, LIMIT_HTTP_HEAD);
     buf_init(&x->request.body, LIMIT_HTTP_BODY);
@@ -189,8 +207,9 @@ struct http_exchange *http_request_new(struct http_conn *c, const char *head, si
         status = check(x, &text);
     }
     if (status != 0) {
-        log_debug("%s: refused with %d: %s", x->request.address, status, text);
-        http_refuse(x, status, text);
+        refuse(x, status, text);
+    } else if (!http_has_room(x->http, (size_t)x->body_bytes)) {
+        http_refuse_busy(x);
     } else if (x->upgrade) {
         http_reply_upgrade(x);
     }
@@ -219,19 +238,44 @@ void http_exchange_detach(struct http_exchange *x)
         http_exchange_free(x);
 }
 
+void http_exchange_weigh(struct http_exchange *x)
+{
+    size_t now = x->request.body.cap + x->out_len;
+    if (x->pump)
+        now += http_pump_weight(x->pump_length);
+    if (!x->http)
+        return;
+    x->http->held += now - x->held;
+    x->held = now;
+}
+
+bool http_has_room(const struct http *h, size_t more)
+{
+    return h->held <= h->most_bytes && more <= h->most_bytes - h->held;
+}
+
+static void wipe(char *data, size_t len)
+{
+    if (data)
+        secret_wipe(data, len);
+}
+
 /* Passwords, cookies and tokens do not stay in freed memory. */
 void http_exchange_free(struct http_exchange *x)
 {
+    if (x->http)
+        x->http->held -= x->held;
+    list_remove(&x->link);
     if (x->pump)
         http_pump_drop(x->pump);
-    if (x->request.body.len > 0)
-        secret_wipe(x->request.body.data, x->request.body.len);
+    wipe(x->request.body.data, x->request.body.len);
     buf_clear(&x->request.body);
     http_head_clear(&x->head);
-    if (x->text)
-        secret_wipe(x->text, x->text_len);
+    wipe(x->text, x->text_len);
     free(x->text);
+    wipe(x->headers.data, x->headers.len);
     buf_clear(&x->headers);
+    wipe(x->out, x->out_len);
     free(x->out);
     free(x);
 }

@@ -21,7 +21,8 @@
 enum {
     TICK_MS = 20 * 1000, /* a ping each time; a viewer that let two go by without a word is gone */
     SILENT_TICKS = 2,
-    CHECK_TICKS = 2, /* the session is looked at again */
+    CHECK_TICKS = 2,  /* the session is looked at again */
+    PIECE = 16 << 10, /* one TLS record: of more, libwebsockets would keep a copy for each viewer */
 };
 
 /* Close codes of RFC 6455.  From 4000 on they are ours: the page knows that logging in again
@@ -68,6 +69,10 @@ struct live_viewer {
     struct live_frame_in in;
     struct list queue; /* of struct waiting */
     size_t queue_bytes;
+    struct frame *going; /* a part of it is sent; nothing may come in between.  NULL: none */
+    size_t going_done;
+    size_t taken; /* since the last tick that found something going */
+    unsigned slow_ticks;
 };
 
 struct live {
@@ -127,7 +132,7 @@ static void put(struct live_viewer *v, struct frame *f)
     /* Whoever fetches everything anew needs nothing of what happens before it does. */
     if (v->resync)
         return;
-    if (v->queue_bytes + f->len > LIMIT_LIVE_QUEUE) {
+    if (v->queue_bytes > 0 && v->queue_bytes + f->len > LIMIT_LIVE_QUEUE) {
         drop_queue(v);
         v->resync = true;
     } else {
@@ -152,6 +157,8 @@ static void free_secret(char *secret)
 static void viewer_free(struct live_viewer *v)
 {
     drop_queue(v);
+    if (v->going)
+        frame_unref(v->going);
     free_secret(v->cookie);
     free_secret(v->authorization);
     free(v);
@@ -267,19 +274,34 @@ int live_viewer_received(struct live_viewer *v, const void *data, size_t len)
 
 /* ---- what goes ------------------------------------------------------------------------------- */
 
+/* The next piece of the frame that is going. */
+static int write_piece(struct live_viewer *v)
+{
+    struct frame *f = v->going;
+    size_t left = f->len - v->going_done, len = left < PIECE ? left : PIECE;
+    unsigned char *data = (unsigned char *)f->bytes + LWS_PRE + v->going_done;
+    int n = lws_write(v->wsi, data, len, LWS_WRITE_RAW);
+    (void)lws_callback_on_writable(v->wsi);
+    v->going_done += len;
+    v->taken += len;
+    if (v->going_done == f->len) {
+        v->going = NULL;
+        frame_unref(f);
+    }
+    return n < 0 ? -1 : 0;
+}
+
+/* Takes the frame's reference. */
 static int write_frame(struct live_viewer *v, struct frame *f)
 {
-    int n = lws_write(v->wsi, (unsigned char *)f->bytes + LWS_PRE, f->len, LWS_WRITE_RAW);
-    (void)lws_callback_on_writable(v->wsi);
-    return n < 0 ? -1 : 0;
+    v->going = f;
+    v->going_done = 0;
+    return write_piece(v);
 }
 
 static int write_new(struct live_viewer *v, enum live_op op, const void *payload, size_t len)
 {
-    struct frame *f = frame_new(op, payload, len);
-    int r = write_frame(v, f);
-    frame_unref(f);
-    return r;
+    return write_frame(v, frame_new(op, payload, len));
 }
 
 static int write_close(struct live_viewer *v)
@@ -295,6 +317,8 @@ int live_viewer_writeable(struct live_viewer *v)
 {
     if (lws_partial_buffered(v->wsi))
         return 0;
+    if (v->going)
+        return write_piece(v);
     if (v->close_code != 0)
         return write_close(v);
     if (v->pong) {
@@ -312,21 +336,44 @@ int live_viewer_writeable(struct live_viewer *v)
     if (list_empty(&v->queue))
         return 0;
     struct waiting *first = v->queue.next->owner;
-    int r = write_frame(v, first->frame);
+    struct frame *f = first->frame;
+    f->refs++;
     drop_first(v);
-    return r;
+    return write_frame(v, f);
 }
 
 /* ---- all viewers ----------------------------------------------------------------------------- */
 
+static void cut_off(struct live_viewer *v, const char *why)
+{
+    log_debug("%s: a viewer %s", v->address, why);
+    v->close_code = CLOSE_GOING_AWAY;
+    v->close_sent = true;
+    drop_queue(v);
+    if (v->going)
+        frame_unref(v->going);
+    v->going = NULL;
+    (void)shutdown(lws_get_socket_fd(v->wsi), SHUT_RDWR);
+    (void)lws_callback_on_writable(v->wsi);
+}
+
+/* Whoever answers pings without reading would hold a frame for ever. */
+static bool is_slow(struct live_viewer *v)
+{
+    bool slow = v->going && v->taken < LIMIT_HTTP_LEAST_BYTES;
+    v->taken = 0;
+    v->slow_ticks = slow ? v->slow_ticks + 1 : 0;
+    return v->slow_ticks > SILENT_TICKS;
+}
+
 static void tick_one(struct live_viewer *v)
 {
     if (++v->silent_ticks > SILENT_TICKS) {
-        log_debug("%s: a viewer does not answer any more", v->address);
-        v->close_code = CLOSE_GOING_AWAY;
-        v->close_sent = true;
-        (void)shutdown(lws_get_socket_fd(v->wsi), SHUT_RDWR);
-        (void)lws_callback_on_writable(v->wsi);
+        cut_off(v, "does not answer any more");
+        return;
+    }
+    if (is_slow(v)) {
+        cut_off(v, "takes too little");
         return;
     }
     v->ping = true;
@@ -361,13 +408,19 @@ void live_tick_every(struct live *l, unsigned ms)
 
 void live_publish(struct live *l, const json_t *event)
 {
+    if (!live_watched(l))
+        return;
+    AUTOFREE char *text = json_dumps(event, JSON_COMPACT);
+    if (text)
+        live_publish_text(l, text, strlen(text));
+}
+
+void live_publish_text(struct live *l, const char *text, size_t len)
+{
     struct live_viewer *v;
     if (!live_watched(l))
         return;
-    AUTOFREE char *bytes = json_dumps(event, JSON_COMPACT);
-    if (!bytes)
-        return;
-    struct frame *f = frame_new(LIVE_TEXT, bytes, strlen(bytes));
+    struct frame *f = frame_new(LIVE_TEXT, text, len);
     LIST_EACH(v, &l->viewers)
     if (v->welcome && v->close_code == 0)
         put(v, f);

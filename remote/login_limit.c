@@ -11,12 +11,14 @@ struct entry {
     char key[LOGIN_LIMIT_KEY];
     unsigned failures;
     int64_t last_ms;  /* of the last failure */
+    int64_t faded_ms; /* up to then they have faded */
     int64_t until_ms; /* no try before */
 };
 
 /* Few keys have failures at any time, so that a list is searched as fast as anything. */
 struct login_limit {
     unsigned free_failures;
+    int64_t fade_ms; /* 0: they do not */
     size_t capacity;
     size_t count;
     struct entry entries[];
@@ -28,6 +30,11 @@ struct login_limit *login_limit_new(unsigned free_failures, size_t capacity)
     l->free_failures = free_failures;
     l->capacity = capacity;
     return l;
+}
+
+void login_limit_fade(struct login_limit *l, int64_t each_ms)
+{
+    l->fade_ms = each_ms;
 }
 
 void login_limit_free(struct login_limit *l)
@@ -89,6 +96,17 @@ int64_t login_limit_wait_ms(struct login_limit *l, const char *key, int64_t now_
     return e->until_ms > now_ms ? e->until_ms - now_ms : 0;
 }
 
+static void fade(const struct login_limit *l, struct entry *e, int64_t now_ms)
+{
+    if (e->failures == 0)
+        e->faded_ms = now_ms;
+    if (l->fade_ms == 0)
+        return;
+    int64_t count = (now_ms - e->faded_ms) / l->fade_ms;
+    e->faded_ms += count * l->fade_ms;
+    e->failures -= count < e->failures ? (unsigned)count : e->failures;
+}
+
 void login_limit_failed(struct login_limit *l, const char *key, int64_t now_ms)
 {
     struct entry *e = find(l, key);
@@ -96,6 +114,7 @@ void login_limit_failed(struct login_limit *l, const char *key, int64_t now_ms)
         e = add(l, key);
     else if (now_ms - e->last_ms >= LOGIN_LIMIT_FORGET_MS)
         e->failures = 0;
+    fade(l, e, now_ms);
     e->failures++;
     e->last_ms = now_ms;
     set_until(l, e);

@@ -14,11 +14,15 @@ enum {
     LOGIN_LIMIT_FIRST_MS = 1000,
     LOGIN_LIMIT_LONGEST_MS = 5 * 60 * 1000,
     LOGIN_LIMIT_FORGET_MS = 60 * 60 * 1000,
-    LOGIN_LIMIT_KEY = 65, /* longer keys are cut */
+    LOGIN_LIMIT_KEY = 128, /* an address and an account; longer keys are cut */
 };
 
 struct login_limit *login_limit_new(unsigned free_failures, size_t capacity);
 void login_limit_free(struct login_limit *l);
+
+/* From now on one failure of a key is forgotten each `each_ms`: for a limit on many who guess slowly together, which must
+ * not grow for as long as they go on. */
+void login_limit_fade(struct login_limit *l, int64_t each_ms);
 
 /* 0: may try now; else the milliseconds until it may. */
 int64_t login_limit_wait_ms(struct login_limit *l, const char *key, int64_t now_ms);

@@ -16,6 +16,10 @@
 
 enum { EXIT_USAGE = 2, SENTENCE = 400 };
 
+/* Of libuv, which takes 4.  Checks of whole results, which take seconds, are at most two at a time (AGENTS_CHECKS), as are
+ * log-ins (scrypt): then as many are left for downloads, where one that waits for a disk holds up no other. */
+#define THREADS "8"
+
 static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -36,12 +40,23 @@ static int serve(int argc, char **argv)
     return code;
 }
 
+/* Whoever started us may have left something blocked or ignored. */
+static void reset_signals(void)
+{
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGCHLD, SIG_DFL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
     std_fds_occupy();
     log_init("proctor-console", LOG_LEVEL_INFO);
     (void)umask(077);
-    (void)signal(SIGPIPE, SIG_IGN);
+    reset_signals();
+    (void)setenv("UV_THREADPOOL_SIZE", THREADS, 1);
     for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
         if (str_eq(argv[1], commands[i].name))
             return commands[i].run(argc - 1, argv + 1);

@@ -138,7 +138,11 @@ int processes_take(const json_t *list, struct buf *out, char *reterr_text, size_
 {
     size_t i;
     json_t *process;
-    int r = json_is_array(list) ? buf_addc(out, '[') : ERR_INVALID;
+    int r = !json_is_array(list)                      ? ERR_INVALID
+            : json_array_size(list) > LIMIT_INSTANCES ? ERR_TOO_BIG
+                                                      : buf_addc(out, '[');
+    if (r < 0)
+        list = NULL;
     json_array_foreach(list, i, process)
     {
         if (r == 0 && i > 0)
@@ -149,6 +153,8 @@ int processes_take(const json_t *list, struct buf *out, char *reterr_text, size_
                            "processes[%zu]: field \"%s\" is missing or does not fit", i, bad);
             return ERR_INVALID;
         }
+        if (r == 0)
+            r = buf_addc(out, '\n');
         if (r < 0)
             break;
     }
@@ -169,19 +175,41 @@ static bool is_instance(const json_t *process, const char *app, int64_t instance
            json_get_int(process, "instance", -1) == instance;
 }
 
+/* Is it worth being parsed?  A list may have thousands. */
+static bool may_be_instance(const char *line, size_t len, int64_t instance)
+{
+    char text[40];
+    int n = snprintf(text, sizeof text, "\"instance\":%lld", (long long)instance);
+    return memmem(line, len, text, (size_t)n) != NULL;
+}
+
+/* The next line's process that is meant, the caller's; `*at` moves on.  NULL: no more. */
+static json_t *next_instance(const char **at, const char *app, int64_t instance)
+{
+    const char *end;
+    for (; (end = strchr(*at, '\n')); *at = end + 1) {
+        /* Before it: '[' or ','. */
+        const char *line = *at + 1;
+        size_t len = (size_t)(end - line);
+        json_t *process =
+            may_be_instance(line, len, instance) ? json_loadb(line, len, 0, NULL) : NULL;
+        if (process && is_instance(process, app, instance)) {
+            *at = end + 1;
+            return process;
+        }
+        json_decref(process);
+    }
+    return NULL;
+}
+
 int processes_check(const char *text, const char *app, int64_t instance, const char *kind,
                     char *reterr_text, size_t size)
 {
-    size_t i;
-    json_t *process;
     int r = ERR_NOT_FOUND;
-    AUTOJSON json_t *list = json_loads(text, 0, NULL);
     (void)snprintf(reterr_text, size, "app %s has no instance %lld there", app,
                    (long long)instance);
-    json_array_foreach(list, i, process)
-    {
-        if (!is_instance(process, app, instance))
-            continue;
+    for (json_t *next; (next = next_instance(&text, app, instance));) {
+        AUTOJSON json_t *process = next;
         const char *why = json_get_string(json_object_get(process, "kinds"), kind, NULL);
         if (why && !*why)
             return 0;

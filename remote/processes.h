@@ -12,7 +12,7 @@
 
 struct buf;
 
-/* Appends a JSON array.  Returns the number of processes, ERR_INVALID or ERR_TOO_BIG with a
+/* Appends a JSON array with a line's end after each process and nowhere else.  Returns the number of processes, ERR_INVALID or ERR_TOO_BIG with a
  * sentence that names the first that does not fit; then a part may have been added. */
 int processes_take(const json_t *list, struct buf *out, char *reterr_text, size_t size);
 

@@ -14,26 +14,46 @@
 
 #define DAY_MS (24 * 3600 * INT64_C(1000))
 
-enum { AGENT_LIFE_S = 90 * 24 * 3600, LIFE_MIN_S = 3, LIFE_MAX_S = 3650 * 24 * 3600, NAMES_MAX = 50 };
+enum {
+    AGENT_LIFE_S = 90 * 24 * 3600,
+    LIFE_MIN_S = 3,
+    LIFE_MAX_S = 3650 * 24 * 3600,
+    NAMES_MAX = 50
+};
 
 const char settings_usage[] =
     "usage: proctor-console --data DIR [--listen A:P] [--agent-listen A:P] [--name HOST]...\n"
     "                       [--public-web H:P] [--public-agents H:P]\n"
     "                       [--keep-days N] [--keep-size SIZE] [--agent-cert-life TIME]\n"
-    "       proctor-console token|user|host ... --data DIR      (administration: token --help, ...)\n"
+    "       proctor-console token|user|host ... --data DIR      (administration: token --help, "
+    "...)\n"
     "\n"
-    "  --data DIR            where everything is kept; made at the first start (0700)\n"
+    "  --data DIR            where everything is kept; made at the first start (0700),\n"
+    "                        or an empty one\n"
     "  --listen A:P          web page and API (default 127.0.0.1:7443; port 0: any free one)\n"
     "  --agent-listen A:P    the agents' port (default 127.0.0.1:7444)\n"
     "  --name HOST           a name under which browsers and agents reach this console; may be\n"
-    "                        given again; the first one goes into what `token create enrol` prints\n"
+    "                        given again; the first one goes into what `token create enrol` "
+    "prints\n"
     "  --public-web H:P      what others are told instead of --listen, behind a proxy or a\n"
     "                        port forwarding; --public-agents is the same for --agent-listen\n"
     "  --keep-days N         how long profiles are kept (default 30)\n"
     "  --keep-size SIZE      how much disk they may take (default 20G); the oldest go first\n"
     "  --agent-cert-life T   life of agents' certificates (default 2160h; renewed at two thirds)\n";
 
-enum option_number { DATA = 256, LISTEN, AGENT_LISTEN, NAME, PUBLIC_WEB, PUBLIC_AGENTS, KEEP_DAYS, KEEP_SIZE, LIFE, HELP, VERSION };
+enum option_number {
+    DATA = 256,
+    LISTEN,
+    AGENT_LISTEN,
+    NAME,
+    PUBLIC_WEB,
+    PUBLIC_AGENTS,
+    KEEP_DAYS,
+    KEEP_SIZE,
+    LIFE,
+    HELP,
+    VERSION
+};
 
 static const struct option options[] = {
     {"data", required_argument, NULL, DATA},
@@ -101,7 +121,8 @@ static int take_number(struct settings *s, int number, const char *value, char *
         return 0;
     case KEEP_SIZE:
         if (str_to_size(value, &n) < 0 || n < 1 << 20)
-            return wrong(text, size, "--keep-size", value, "expected a size from 1M on, such as 20G");
+            return wrong(text, size, "--keep-size", value,
+                         "expected a size from 1M on, such as 20G");
         s->retention.limit_bytes = (uint64_t)n;
         return 0;
     default:
@@ -117,6 +138,8 @@ static int take(struct settings *s, int number, const char *value, char *text, s
 {
     switch (number) {
     case DATA:
+        if (!value[0])
+            return wrong(text, size, "--data", value, "expected a folder");
         replace_path(&s->data, value);
         return 0;
     case LISTEN:
@@ -148,12 +171,14 @@ int settings_read(struct settings *s, int argc, char **argv, char *reterr_text, 
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
         if (c == HELP || c == VERSION) {
-            (void)fputs(c == HELP ? settings_usage : "proctor-console " PROCTOR_VERSION "\n", stdout);
+            (void)fputs(c == HELP ? settings_usage : "proctor-console " PROCTOR_VERSION "\n",
+                        stdout);
             return 1;
         }
         if (c == ':' || c == '?') {
             (void)snprintf(reterr_text, size, "%s %s",
-                           c == ':' ? "a value is missing behind" : "unknown option", argv[optind - 1]);
+                           c == ':' ? "a value is missing behind" : "unknown option",
+                           argv[optind - 1]);
             return ERR_USAGE;
         }
         int r = take(s, c, optarg, reterr_text, size);

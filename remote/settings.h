@@ -11,7 +11,7 @@ struct settings {
     char *data;         /* absolute */
     char *listen;       /* of the web port, "A:P" */
     char *agent_listen; /* of the agent port */
-    char *public_web;    /* "host:port" that others are told instead of where we listen; NULL: none */
+    char *public_web; /* "host:port" that others are told instead of where we listen; NULL: none */
     char *public_agents; /* the same for the agent port */
     struct strlist names;
     int64_t agent_life_s;

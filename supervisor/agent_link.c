@@ -37,13 +37,14 @@ enum {
 
 struct relay {
     struct list link;
-    struct peer *peer; /* NULL: gone */
+    struct peer *peer; /* when it goes, so does this */
     char *peer_id;
     char id[UUID_TEXT]; /* ours, towards the agent */
     char *method;
     json_t *params;
-    int64_t
-        due_ms; /* an answer or progress is due by then; 0: not waiting, or the agent has shown that it works on it */
+    /* An answer or progress is due by then; 0: not waiting, or the agent has shown that it works on it. */
+    int64_t due_ms;
+    bool blamed; /* an agent was replaced because of it */
 };
 
 /* The steps, in the order in which they run. */
@@ -166,9 +167,8 @@ static void fail_relays(struct agent_link *a)
     struct relay *relay;
     LIST_EACH(relay, &a->relays)
     {
-        if (relay->peer)
-            peer_error(relay->peer, relay->peer_id, ERR_AGENT_GONE,
-                       "the agent does not start; see proctor.log");
+        peer_error(relay->peer, relay->peer_id, ERR_AGENT_GONE,
+                   "the agent does not start; see proctor.log");
         relay_free(relay);
     }
 }
@@ -186,16 +186,34 @@ static void on_timer(uv_timer_t *timer)
     agent_link_start(a);
 }
 
-static bool is_overdue(const struct agent_link *a)
+/* A request that two agents did not answer is not sent to a third. */
+static void give_up(struct relay *relay)
+{
+    log_err(0, "two agents did not answer a %s, it is given up", relay->method);
+    peer_error(relay->peer, relay->peer_id, ERR_AGENT_GONE,
+               "the agent does not answer this request, and was replaced; see proctor.log");
+    relay_free(relay);
+}
+
+/* Is it to be replaced?  Each request is a reason once. */
+static bool is_overdue(struct agent_link *a)
 {
     struct relay *relay;
+    bool overdue = false;
     int64_t now = now_ms(a);
     if (!a->greeted)
         return now - a->started_ms > ANSWER_MS;
     LIST_EACH(relay, &a->relays)
-    if (relay->due_ms && now > relay->due_ms)
-        return true;
-    return false;
+    {
+        if (!relay->due_ms || now <= relay->due_ms)
+            continue;
+        if (relay->blamed) {
+            give_up(relay);
+            continue;
+        }
+        relay->blamed = overdue = true;
+    }
+    return overdue;
 }
 
 /* Its records and the captures it runs survive this, as any death of the agent. */
@@ -309,9 +327,9 @@ static void on_answer(struct agent_link *a, struct msg *m)
     struct relay *relay = find_relay(a, m->id);
     if (!relay)
         return;
-    if (relay->peer && m->kind == MSG_RESULT)
+    if (m->kind == MSG_RESULT)
         peer_result(relay->peer, relay->peer_id, m->result, msg_take_fd(m));
-    else if (relay->peer)
+    else
         peer_error(relay->peer, relay->peer_id, m->error, m->error_text);
     relay_free(relay);
 }
@@ -319,10 +337,10 @@ static void on_answer(struct agent_link *a, struct msg *m)
 static void on_progress(struct agent_link *a, const struct msg *m)
 {
     struct relay *relay = find_relay(a, json_get_string(m->params, "id", ""));
-    if (relay)
-        relay->due_ms = 0;
-    if (relay && relay->peer)
-        peer_progress(relay->peer, relay->peer_id, m->params);
+    if (!relay)
+        return;
+    relay->due_ms = 0;
+    peer_progress(relay->peer, relay->peer_id, m->params);
 }
 
 static void on_msg(struct conn *c, struct msg *m)
@@ -372,7 +390,7 @@ void agent_link_forget_peer(struct agent_link *a, struct peer *peer)
     struct relay *relay;
     LIST_EACH(relay, &a->relays)
     if (relay->peer == peer)
-        relay->peer = NULL;
+        relay_free(relay);
 }
 
 void agent_link_progress(struct agent_link *a, const char *id, json_t *params)

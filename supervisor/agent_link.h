@@ -1,7 +1,8 @@
 /* agent_link.h -- the agent: started, restarted with back-off, spoken to over a socketpair.
  *
  * CLI requests about captures and the link to a console are handed to it unchanged ("relayed"); one that is under way when
- * the agent dies is sent again to the next agent, which knows a capture by its id. */
+ * the agent dies is sent again to the next agent, which knows a capture by its id.  An agent that does not answer one is
+ * replaced; when the next does not answer it either, it is answered with an error.  One whose asker has gone is dropped. */
 #pragma once
 
 #include <jansson.h>
@@ -41,7 +42,7 @@ pid_t agent_link_pid(const struct agent_link *a);
 /* Hands a request of `peer` on; the answer goes back under the peer's own id. */
 void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_id,
                       const char *method, json_t *params);
-/* The peer is gone: answers for it are dropped. */
+/* The peer is gone: its requests are dropped, and answers that still come for it. */
 void agent_link_forget_peer(struct agent_link *a, struct peer *peer);
 
 /* Answers to the agent's own requests; nothing happens when it is not there (it asks again). */

@@ -29,6 +29,8 @@ enum {
     PROBE_GRACE_MS = 25000, /* past its duration, a probe that has not ended by itself is killed */
     CLOSER_MS = 5000,
     CANCEL_MS = 6000,
+    LOCAL_MAX =
+        1000, /* as many requests as can be under way (agent_link.c); the oldest are dropped */
     KEPT_MAX = 256, /* answers that no agent acknowledged; the oldest are dropped */
 };
 
@@ -43,6 +45,7 @@ struct capture {
     int out_fd;
     struct probe *probe;
     char phase[16];
+    bool local; /* somebody on this host has asked for it; else a console has */
     bool stop_wanted;
     bool cancel_wanted;
     bool holds;        /* the instance's stop waits for us */
@@ -72,6 +75,41 @@ void captures_init(struct captures *cs, struct supervisor *sup)
     list_init(&cs->all);
 }
 
+static ptrdiff_t find_local(const struct captures *cs, const char *id)
+{
+    for (size_t i = 0; i < cs->local.count; i++)
+        if (str_eq(cs->local.items[i], id))
+            return (ptrdiff_t)i;
+    return -1;
+}
+
+static void forget_local(struct captures *cs, size_t at)
+{
+    struct strlist *l = &cs->local;
+    free(l->items[at]);
+    /* With the NULL behind the last. */
+    memmove(l->items + at, l->items + at + 1, (l->count - at) * sizeof *l->items);
+    l->count--;
+}
+
+void captures_expect(struct captures *cs, const char *id)
+{
+    if (find_local(cs, id) >= 0)
+        return;
+    if (cs->local.count == LOCAL_MAX)
+        forget_local(cs, 0);
+    strlist_add(&cs->local, id);
+}
+
+/* Once: a second start of the same id attaches, or there is nothing to start any more. */
+static bool take_local(struct captures *cs, const char *id)
+{
+    ptrdiff_t at = find_local(cs, id);
+    if (at >= 0)
+        forget_local(cs, (size_t)at);
+    return at >= 0;
+}
+
 static void capture_free(struct capture *c)
 {
     list_remove(&c->link);
@@ -89,6 +127,7 @@ void captures_clear(struct captures *cs)
     struct capture *c;
     LIST_EACH(c, &cs->all)
     capture_free(c);
+    strlist_clear(&cs->local);
 }
 
 bool captures_running(const struct captures *cs)
@@ -174,10 +213,10 @@ static int choose_pid(struct capture *c, struct instance *in, char *text, size_t
 
 static int check_instance(struct capture *c, struct instance *in, char *text, size_t size)
 {
-    const char *role = json_get_string(c->params, "role", NULL);
+    const char *role = c->local ? NULL : json_get_string(c->params, "role", NULL);
     const struct policy_ask ask = {.kind = json_get_string(c->params, "kind", ""),
                                    .duration_ms = json_get_int(c->params, "duration_ms", 0),
-                                   .away = role != NULL,
+                                   .away = !c->local,
                                    .role = role};
     policy_refresh(&c->owner->sup->policy);
     int r = gate_check(in, &ask, text, size);
@@ -196,6 +235,12 @@ static int resolve(struct capture *c, char *reterr_text, size_t size)
     struct supervisor *sup = c->owner->sup;
     const char *name = json_get_string(c->params, "app", "");
     unsigned number = (unsigned)json_get_int(c->params, "instance", 0);
+    if (!c->local && !json_object_get(c->params, "role")) {
+        (void)snprintf(reterr_text, size,
+                       "the policy of this host wants a role for a capture that nobody on this "
+                       "host has asked for");
+        return ERR_POLICY;
+    }
     struct app *app = supervisor_app(sup, name);
     struct instance *in = app ? app_instance(app, number) : NULL;
     if (!in) {
@@ -259,6 +304,7 @@ void captures_start(struct captures *cs, const char *request_id, const json_t *p
     c->params = json_deep_copy(params);
     c->request_id = xstrdup(request_id);
     (void)snprintf(c->id, sizeof c->id, "%s", id);
+    c->local = take_local(cs, id);
     list_add(&cs->all, &c->link, c);
     int r = resolve(c, text, sizeof text);
     if (r < 0) {

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "lib/base/list.h"
+#include "lib/base/str.h"
 
 struct instance;
 struct supervisor;
@@ -15,11 +16,17 @@ struct supervisor;
 struct captures {
     struct supervisor *sup;
     struct list all;
+    struct strlist
+        local; /* ids of captures that somebody on this host has asked for and that were not started yet */
 };
 
 struct capture;
 
 void captures_init(struct captures *cs, struct supervisor *sup);
+
+/* A `capture.start` came over the control socket: when the agent asks for this one, it is for somebody on this host.  All others are
+ * for a console, whatever the agent says. */
+void captures_expect(struct captures *cs, const char *id);
 
 /* At shutdown: forgets all that have ended; running ones end through their probes. */
 void captures_clear(struct captures *cs);

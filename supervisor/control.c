@@ -206,6 +206,8 @@ static void hello(struct peer *p, const char *id, json_t *params)
 
 static void relay(struct peer *p, const struct msg *m)
 {
+    if (str_eq(m->method, "capture.start"))
+        captures_expect(&p->sup->captures, json_get_string(m->params, "id", ""));
     agent_link_relay(&p->sup->agent, p, m->id, m->method, m->params);
 }
 

@@ -116,6 +116,7 @@ int supervisor_open(struct supervisor *sup, const char *home, char **reterr_text
     captures_init(&sup->captures, sup);
     agent_link_init(&sup->agent, sup);
     state_file_init(&sup->state_file, sup, state_path);
+    own_log_open(&sup->own_log, &sup->loop, home);
     open_handles(sup);
     r = control_open(&sup->control, sup, socket_path);
     if (r < 0)
@@ -205,9 +206,10 @@ unsigned supervisor_pipe_bytes(struct supervisor *sup)
 
 void supervisor_child_environment(struct strlist *env)
 {
-    static const char *const names[] = {"PATH",          "HOME",        "TZ",
-                                        "LANG",          "PROCTOR_LOG", "ASAN_OPTIONS",
-                                        "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+    static const char *const names[] = {
+        "PATH",          "HOME",        "TZ",        "LANG",     "PROCTOR_LOG", "https_proxy",
+        "HTTPS_PROXY",   "all_proxy",   "ALL_PROXY", "no_proxy", "NO_PROXY",    "ASAN_OPTIONS",
+        "UBSAN_OPTIONS", "LSAN_OPTIONS"};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         const char *value = getenv(names[i]);
         if (value)
@@ -391,6 +393,7 @@ static void close_handles(struct supervisor *sup)
 {
     control_close(&sup->control);
     uv_close((uv_handle_t *)&sup->meter_timer, NULL);
+    own_log_close(&sup->own_log);
     uv_close((uv_handle_t *)&sup->on_term, NULL);
     uv_close((uv_handle_t *)&sup->on_int, NULL);
     uv_close((uv_handle_t *)&sup->agent.timer, NULL);
@@ -405,6 +408,7 @@ void supervisor_clear(struct supervisor *sup)
     operations_clear(&sup->operations);
     policy_clear(&sup->policy);
     state_file_clear(&sup->state_file);
+    own_log_clear(&sup->own_log);
     slots_close(&sup->slots);
     free(sup->end_id);
     free(sup->home);

@@ -10,6 +10,7 @@
 #include "supervisor/captures.h"
 #include "supervisor/control.h"
 #include "supervisor/operations.h"
+#include "supervisor/own_log.h"
 #include "supervisor/policy.h"
 #include "supervisor/slots.h"
 #include "supervisor/state_file.h"
@@ -33,6 +34,7 @@ struct supervisor {
     struct control control;
     struct operations operations;
     struct state_file state_file;
+    struct own_log own_log;
     uv_timer_t meter_timer;
     uv_signal_t on_term;
     uv_signal_t on_int;

@@ -106,6 +106,11 @@ void json_set_bool(json_t *object, const char *key, bool value)
     (void)json_object_set_new(object, key, json_boolean(value));
 }
 
+void json_set_time(json_t *object, const char *key, int64_t at_ms)
+{
+    (void)json_object_set_new(object, key, at_ms ? json_integer(at_ms) : json_null());
+}
+
 json_t *json_from_strlist(const struct strlist *list)
 {
     json_t *array = json_array();

@@ -32,6 +32,8 @@ bool json_get_bool(const json_t *object, const char *key, bool fallback);
 void json_set_string(json_t *object, const char *key, const char *value);
 void json_set_int(json_t *object, const char *key, int64_t value);
 void json_set_bool(json_t *object, const char *key, bool value);
+/* Milliseconds; 0 is null: it was not yet. */
+void json_set_time(json_t *object, const char *key, int64_t at_ms);
 
 /* Lists of strings as arrays; elements that are no strings are skipped when reading. */
 json_t *json_from_strlist(const struct strlist *list);

@@ -95,18 +95,35 @@
 #define LIMIT_HTTP_CONNECTIONS 2000u
 #define LIMIT_HTTP_PER_ADDRESS 200u
 
-/* A client that takes or sends nothing for so long is dropped. */
+/* A client that takes or sends nothing for so long is dropped, and so is one that takes less than these bytes of its
+ * reply in that time: a reply in memory must not wait for hours. */
 #define LIMIT_HTTP_SILENT_S 30u
+#define LIMIT_HTTP_LEAST_BYTES (16u << 10)
+
+/* The body of a request whose sender is not known: a login, an enrolment with its certificate request. */
+#define LIMIT_HTTP_BODY_ANYONE (16u << 10)
+
+/* All replies that wait for their clients, and all bodies of requests, together: some of the largest replies (16 MiB),
+ * and little beside what the console needs for LIMIT_HOSTS hosts.  Past it requests and large replies become 503. */
+#define LIMIT_HTTP_BYTES (64u << 20)
 
 /* One answer of a console's API as the command line reads it: LIMIT_HOSTS hosts with several processes each. */
 #define LIMIT_API_ANSWER (64u << 20)
 
-/* Viewers of live updates, and bytes that wait for one before it is told to fetch everything anew. */
+/* Viewers of live updates, and bytes that wait for one before it is told to fetch everything anew: some lists of a
+ * large host, each as long as it came plus what we add. */
 #define LIMIT_LIVE_VIEWERS 500u
-#define LIMIT_LIVE_QUEUE (1u << 20)
+#define LIMIT_LIVE_QUEUE (4 * LIMIT_CHANNEL_MESSAGE)
 
-/* Captures of the console that have not ended, or whose result is still to come: they are kept in memory. */
+/* Lists of processes that are out of date and still held for clients in the middle of them; past it those are cut
+ * off. */
+#define LIMIT_OLD_LISTS (16u << 20)
+
+/* Captures of the console that have not ended: they are kept in memory. */
 #define LIMIT_OPEN_CAPTURES 10000u
+
+/* Those of one host: it takes on 64 at a time, and must not use up what is there for all. */
+#define LIMIT_HOST_CAPTURES 1000u
 
 /* Processes that one request profiles at once. */
 #define LIMIT_CAPTURE_TARGETS 100u
@@ -119,9 +136,18 @@
 #define LIMIT_TOKENS 1000u
 #define LIMIT_PASSWORD 1024u
 
-/* What an analysis may take: memory, time, and the text that comes out. */
-#define LIMIT_ANALYSIS_MEMORY (3ull << 30)
+/* A stored result that is analysed, expanded.  V8 makes no JSON string of more than 512 MiB, so a profile has no more; names
+ * that are not ASCII make it up to twice as long in a file. */
+#define LIMIT_ANALYSIS_RESULT (1ull << 30)
+
+/* All memory of one analysis: the expanded result, which is anonymous memory so that it counts (RLIMIT_AS), and what is made of
+ * it; that was 600 MiB for 566 MB of nothing but nodes with a function each, and is less for others.  Two run at the same
+ * time: 3 GiB together. */
+#define LIMIT_ANALYSIS_MEMORY (LIMIT_ANALYSIS_RESULT + (512ull << 20))
+
+/* What else an analysis may take: CPU time, the wait for its turn, and the text that comes out. */
 #define LIMIT_ANALYSIS_SECONDS 120u
+#define LIMIT_ANALYSIS_WAIT_S 60u
 #define LIMIT_ANALYSIS_TEXT (16u << 20)
 #define LIMIT_TREE_NODES 10000u
 #define LIMIT_TABLE_ROWS 5000u

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 enum { NAME_MAX_LENGTH = 253, LABEL_MAX_LENGTH = 63 };
 
@@ -40,4 +41,11 @@ enum host_kind host_kind(const char *text)
     if (inet_pton(AF_INET6, text, address) == 1)
         return HOST_IPV6;
     return is_name(text) ? HOST_NAME : HOST_NONE;
+}
+
+bool host_is_loopback(const char *text)
+{
+    if (strcasecmp(text, "localhost") == 0 || strcmp(text, "::1") == 0)
+        return true;
+    return strncmp(text, "127.", 4) == 0 && host_kind(text) == HOST_IPV4;
 }

@@ -20,7 +20,8 @@ enum { BUFFER = 64 << 10 };
 struct pass {
     int in_fd;
     uint64_t in_offset;
-    int out_fd; /* -1: nowhere */
+    int out_fd;              /* -1: nowhere */
+    const atomic_bool *stop; /* set by another thread; NULL: never */
     uint64_t in_bytes, out_bytes;
     struct sha256_stream *in_sum, *out_sum;
     uint8_t in[BUFFER];
@@ -127,6 +128,9 @@ static int unpack(struct pass *p, struct zstd_reader *z, size_t len)
 {
     size_t used = 0;
     for (;;) {
+        /* A small frame may expand to much, so here and not for each read. */
+        if (p->stop && atomic_load(p->stop))
+            return ERR_STOPPING;
         struct pack_step step;
         int done = zstd_reader_step(z, p->in + used, len - used, p->out, sizeof p->out, &step);
         if (done < 0)
@@ -159,10 +163,9 @@ static int unpack_all(struct pass *p, struct zstd_reader *z, uint64_t len)
     return done == 1 ? 0 : ERR_SYNTAX;
 }
 
-int blob_expand(int in_fd, uint64_t offset, uint64_t len, int out_fd, uint64_t limit,
-                struct blob_sums *ret_sums)
+/* Frees the pass. */
+static int expand(struct pass *p, uint64_t len, uint64_t limit, struct blob_sums *ret_sums)
 {
-    struct pass *p = pass_new(in_fd, offset, out_fd);
     struct zstd_reader *z = zstd_reader_new(limit);
     int r = unpack_all(p, z, len);
     if (r == 0) {
@@ -174,6 +177,20 @@ int blob_expand(int in_fd, uint64_t offset, uint64_t len, int out_fd, uint64_t l
     zstd_reader_free(z);
     pass_free(p);
     return r;
+}
+
+int blob_expand(int in_fd, uint64_t offset, uint64_t len, int out_fd, uint64_t limit,
+                struct blob_sums *ret_sums)
+{
+    return expand(pass_new(in_fd, offset, out_fd), len, limit, ret_sums);
+}
+
+int blob_check(int in_fd, uint64_t len, uint64_t limit, const atomic_bool *stop,
+               struct blob_sums *ret_sums)
+{
+    struct pass *p = pass_new(in_fd, 0, -1);
+    p->stop = stop;
+    return expand(p, len, limit, ret_sums);
 }
 
 /* ---- chunks ---------------------------------------------------------------------------------- */

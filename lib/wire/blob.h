@@ -3,6 +3,7 @@
  * its pieces (docs/PROTOCOL.md, "Channel"). */
 #pragma once
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,11 @@ int blob_compress(int in_fd, int out_fd, struct blob_sums *ret_sums);
  * exactly one frame, of at most `limit` bytes when expanded.  Also ERR_SYNTAX, ERR_TOO_BIG. */
 int blob_expand(int in_fd, uint64_t offset, uint64_t len, int out_fd, uint64_t limit,
                 struct blob_sums *ret_sums);
+
+/* Checks `len` bytes of `in_fd` from its start on as blob_expand() does; ERR_STOPPING as soon as another thread has set `*stop`
+ * (NULL: it never is). */
+int blob_check(int in_fd, uint64_t len, uint64_t limit, const atomic_bool *stop,
+               struct blob_sums *ret_sums);
 
 /* ---- chunks ---------------------------------------------------------------------------------- */
 

@@ -34,7 +34,7 @@ static const struct channel_type types[] = {
     {"ping", AGENT | CONSOLE, OPEN, FIELDS()},
     {"pong", AGENT | CONSOLE, OPEN, FIELDS()},
 
-    {"processes", AGENT, OPEN, FIELDS(TIME("at_ms", REQUIRED), {"processes", WIRE_ARRAY, REQUIRED, 0, LIMIT_INSTANCES})},
+    {"processes", AGENT, OPEN, FIELDS(TIME("at_ms", REQUIRED), {"processes", WIRE_ARRAY, REQUIRED, 0, LIMIT_INSTANCES}, {"left_out", WIRE_INT, OPTIONAL, 1, 1 << 30})},
 
     {"capture.start", CONSOLE, OPEN,
      FIELDS(ID, NAME("kind", REQUIRED), NAME("app", REQUIRED), {"instance", WIRE_INT, REQUIRED, 0, LIMIT_INSTANCES},

@@ -30,9 +30,9 @@
 #error "proctor runs on x86-64 and arm64"
 #endif
 
-static int limit(int what, uint64_t value)
+static int limit(int what, uint64_t value, uint64_t most)
 {
-    const struct rlimit l = {.rlim_cur = value, .rlim_max = value};
+    const struct rlimit l = {.rlim_cur = value, .rlim_max = most};
     return setrlimit(what, &l) < 0 ? -errno : 0;
 }
 
@@ -40,7 +40,7 @@ static int limit(int what, uint64_t value)
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1),                                        \
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-/* glibc's malloc and stdio, and what the analysis itself does. */
+/* glibc's malloc, stdio and qsort (which asks sysinfo how much memory there is), and what the analysis itself does. */
 static struct sock_filter filter[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0),
@@ -61,6 +61,7 @@ static struct sock_filter filter[] = {
     ALLOW(brk),
     ALLOW(futex),
     ALLOW(getrandom),
+    ALLOW(sysinfo),
     ALLOW(clock_gettime),
     ALLOW(rt_sigreturn),
     ALLOW(exit),
@@ -73,19 +74,20 @@ static int limit_calls(void)
     const struct sock_fprog program = {.len = ARRAY_SIZE(filter), .filter = filter};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 && errno != EINVAL)
-        return -errno;
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        return errno == EINVAL ? SANDBOX_NO_SECCOMP : -errno;
     return 0;
 }
 
 int sandbox_enter(uint64_t memory_bytes, unsigned cpu_seconds)
 {
-    int r = limit(RLIMIT_CPU, cpu_seconds);
+    /* SIGXCPU comes at the first limit, unless it is the second one too: that kills. */
+    int r = limit(RLIMIT_CPU, cpu_seconds, cpu_seconds + 1);
     if (r < 0 || SANITIZED)
         return r;
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    r = limit(RLIMIT_AS, memory_bytes);
+    r = limit(RLIMIT_AS, memory_bytes, memory_bytes);
     if (r == 0)
-        r = limit(RLIMIT_CORE, 0);
+        r = limit(RLIMIT_CORE, 0, 0);
     return r < 0 ? r : limit_calls();
 }

@@ -14,6 +14,7 @@
     "SELECT c.id, c.request, c.host, h.name, c.kind, c.app, c.instance, c.pid, c.duration_ms,"     \
     " c.interval_us, c.interval_bytes, c.not_after_ms, c.requester, c.role, c.state,"              \
     " c.created_ms, c.sent_ms, c.due_ms, c.ended_ms, c.stop_wanted, c.cancel_wanted, c.given_up,"  \
+    " EXISTS (SELECT 1 FROM profiles p WHERE p.id = c.id),"                                        \
     " EXISTS (SELECT 1 FROM profiles p WHERE p.id = c.id AND p.removed = 0), c.record"             \
     " FROM captures c JOIN hosts h ON h.id = c.host"
 
@@ -42,7 +43,7 @@ bool capture_state_ended(const char *state)
 
 static bool is_open(const struct capture_row *row)
 {
-    return row->given_up || !capture_state_ended(row->state);
+    return row->given_up || row->result_owed || !capture_state_ended(row->state);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -107,6 +108,8 @@ static void read_row(struct query *q, struct capture_row *ret_row)
     ret_row->stop_wanted = sql_bool(q);
     ret_row->cancel_wanted = sql_bool(q);
     ret_row->given_up = sql_bool(q);
+    ret_row->result_owed = false;
+    ret_row->was_stored = sql_bool(q);
     ret_row->has_profile = sql_bool(q);
     ret_row->record = sql_text_copy(q);
 }
@@ -121,11 +124,18 @@ int captures_get(struct db *db, const char *id, struct capture_row *ret_row)
     return 0;
 }
 
+static const char *select_of(const struct capture_filter *filter)
+{
+    if (filter->unended_only)
+        return SELECT " WHERE c.open = 1 AND c.ended_ms = 0";
+    return filter->open_only ? SELECT " WHERE c.open = 1" : SELECT " WHERE 1";
+}
+
 static int64_t list_limit(const struct capture_filter *filter)
 {
     if (filter->limit > 0)
         return (int64_t)filter->limit;
-    if (filter->open_only)
+    if (filter->unended_only)
         return -1;
     return LIMIT_PAGE_ROWS;
 }
@@ -134,7 +144,9 @@ int captures_list(struct db *db, const struct capture_filter *filter, struct cap
 {
     struct capture_list list = {0};
     AUTOFILTER struct filter f;
-    filter_init(&f, filter->open_only ? SELECT " WHERE c.open = 1" : SELECT " WHERE 1");
+    filter_init(&f, select_of(filter));
+    filter_when(&f, filter->ended_only, " AND c.ended_ms > 0");
+    filter_when(&f, filter->revoked_only, " AND h.revoked_ms > 0");
     filter_text(&f, " AND c.host = ?", filter->host);
     filter_text(&f, " AND c.app = ?", filter->app);
     filter_text(&f, " AND c.kind = ?", filter->kind);

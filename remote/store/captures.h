@@ -35,6 +35,8 @@ struct capture_row {
     bool stop_wanted;
     bool cancel_wanted;
     bool given_up; /* the end is the console's own verdict: the host's replaces it when it comes */
+    bool result_owed; /* it has ended, and its result is still to come; not read, only written */
+    bool was_stored;  /* its result came: nothing of it is owed, also when it was removed since */
     bool has_profile; /* its result is in the store, under the capture's id */
     /* RECORD of docs/PROTOCOL.md as JSON text, as the agent told it last; NULL: it has told nothing. */
     char *record;
@@ -49,10 +51,10 @@ void capture_list_clear(struct capture_list *l);
 
 bool capture_state_ended(const char *state);
 
-/* ERR_EXISTS when the id is there, ERR_NOT_FOUND when the host is not, ERR_INVALID for an id that is no UUID of version 7. */
+/* ERR_EXISTS when the id is there or the request has that process already, ERR_NOT_FOUND when the host is not, ERR_INVALID for an id that is no UUID of version 7. */
 int captures_add(struct db *db, const struct capture_row *row);
-/* Everything but id, request, host, requester, role, created_ms, and has_profile (which profiles_add() and profiles_remove()
- * change).  ERR_NOT_FOUND. */
+/* Everything but id, request, host, requester, role, created_ms, and was_stored and has_profile (which profiles_add() and
+ * profiles_remove() change).  ERR_NOT_FOUND. */
 int captures_update(struct db *db, const struct capture_row *row);
 int captures_get(struct db *db, const char *id, struct capture_row *ret_row); /* ERR_NOT_FOUND */
 
@@ -62,9 +64,12 @@ struct capture_filter {
     const char *kind;
     const char *state;
     const char *request;
-    bool open_only;     /* not ended, or given up */
+    bool open_only;     /* not ended, given up, or its result is owed */
+    bool unended_only;  /* not ended */
+    bool ended_only;    /* together with open_only: of those the ones that have ended */
+    bool revoked_only;  /* of hosts that are revoked */
     const char *before; /* older than this capture's id */
-    size_t limit;       /* 0: LIMIT_PAGE_ROWS; with open_only no limit */
+    size_t limit;       /* 0: LIMIT_PAGE_ROWS; with unended_only no limit */
 };
 /* Newest first (by id, which is time-ordered). */
 int captures_list(struct db *db, const struct capture_filter *filter,

@@ -1,5 +1,6 @@
 #include "remote/store/db_private.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 #include "lib/base/str.h"
 #include "remote/store/schema.h"
 #include "remote/store/sql.h"
+
+#define DB_NAME "console.db"
 
 enum { FOLDER_MODE = 0700, DB_FILE_MODE = 0600, STEP_MS = 5 };
 
@@ -105,7 +108,7 @@ int db_exec(struct db *db, const char *sql)
 
 /* ---- the folder ------------------------------------------------------------------------------ */
 
-/* Makes it when it is missing, and closes it to others. */
+/* Makes it when it is missing, and closes it to others: one of ours. */
 static int open_folder(const char *path, int *ret_fd)
 {
     int r = path_mkdir(path, FOLDER_MODE);
@@ -121,26 +124,53 @@ static int open_folder(const char *path, int *ret_fd)
     return 0;
 }
 
-static int open_folders(struct db *db, const char *dir)
+static int folder_failed(const char *path, int r)
 {
-    AUTOCLOSE int fd = -1;
-    int r = open_folder(dir, &fd);
-    if (r < 0) {
-        log_err(r, "the folder %s cannot be used", dir);
-        return r;
-    }
-    db->dir = realpath(dir, NULL);
-    if (!db->dir)
+    log_err(r, "the folder %s cannot be used", path);
+    return r;
+}
+
+static int is_empty(const char *path, bool *ret_empty)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
         return -errno;
-    for (int kind = 0; kind < FILE_KINDS; kind++) {
-        AUTOFREE char *path = path_join(db->dir, folder_names[kind]);
-        r = open_folder(path, &db->folders[kind]);
-        if (r < 0) {
-            log_err(r, "the folder %s cannot be used", path);
-            return r;
-        }
-    }
+    const struct dirent *entry;
+    bool empty = true;
+    while (empty && (entry = readdir(folder)))
+        empty = str_eq(entry->d_name, ".") || str_eq(entry->d_name, "..");
+    (void)closedir(folder);
+    *ret_empty = empty;
     return 0;
+}
+
+static int make_home(const char *dir)
+{
+    if (mkdir(dir, FOLDER_MODE) == 0)
+        return chmod(dir, FOLDER_MODE) < 0 ? -errno : 0;
+    return errno == EEXIST ? 0 : -errno;
+}
+
+/* The folder given to us, which may be anybody's: one with other things in it stays as it is.  The database is always the first
+ * thing in ours; looked for last, it is seen also when somebody else begins here in this moment. */
+static int find_home(struct db *db, const char *dir)
+{
+    bool empty = false;
+    int r = make_home(dir);
+    if (r == 0)
+        r = is_empty(dir, &empty);
+    if (r == 0 && !(db->dir = realpath(dir, NULL)))
+        r = -errno;
+    if (r < 0)
+        return folder_failed(dir, r);
+    AUTOFREE char *path = path_join(db->dir, DB_NAME);
+    if (empty || access(path, F_OK) == 0)
+        return 0;
+    log_err(0,
+            "the folder %s is not empty and no console's (no console.db is in it); give an empty "
+            "one or a new name",
+            dir);
+    return ERR_INVALID;
 }
 
 /* Made by us rather than by SQLite, because of its mode, which the files beside it get too.  One that is there is not opened:
@@ -150,13 +180,29 @@ static int make_file(const char *path)
     AUTOCLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, DB_FILE_MODE);
     if (fd >= 0)
         return fchmod(fd, DB_FILE_MODE) < 0 ? -errno : 0;
-    if (errno != EEXIST)
-        return -errno;
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return -errno;
-    if ((st.st_mode & 077) != 0 && chmod(path, DB_FILE_MODE) < 0)
-        return -errno;
+    return errno == EEXIST ? 0 : -errno;
+}
+
+/* The database was ours: now its folder, its files and the folders beside it may be closed to others. */
+static int close_to_others(struct db *db)
+{
+    static const char *const files[] = {DB_NAME, DB_NAME "-wal", DB_NAME "-shm"};
+    AUTOCLOSE int fd = -1;
+    int r = open_folder(db->dir, &fd);
+    if (r < 0)
+        return folder_failed(db->dir, r);
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        struct stat st;
+        AUTOFREE char *path = path_join(db->dir, files[i]);
+        if (stat(path, &st) == 0 && (st.st_mode & 077) != 0 && chmod(path, DB_FILE_MODE) < 0)
+            return folder_failed(path, -errno);
+    }
+    for (int kind = 0; kind < FILE_KINDS; kind++) {
+        AUTOFREE char *path = path_join(db->dir, folder_names[kind]);
+        r = open_folder(path, &db->folders[kind]);
+        if (r < 0)
+            return folder_failed(path, r);
+    }
     return 0;
 }
 
@@ -322,23 +368,28 @@ static int open_sqlite(struct db *db, const char *path)
     return code == SQLITE_OK ? 0 : refuse(path, db->sqlite, code);
 }
 
+static int open_file(struct db *db)
+{
+    AUTOFREE char *path = path_join(db->dir, DB_NAME);
+    int r = make_file(path);
+    if (r < 0) {
+        log_err(r, "%s cannot be made", path);
+        return r;
+    }
+    return open_sqlite(db, path);
+}
+
 int db_open(const char *dir, struct db **ret_db)
 {
     struct db *db = xcalloc(1, sizeof *db);
     db->wait_ms = DB_WAIT_MS;
     for (int kind = 0; kind < FILE_KINDS; kind++)
         db->folders[kind] = -1;
-    int r = open_folders(db, dir);
-    if (r < 0) {
-        db_close(db);
-        return r;
-    }
-    AUTOFREE char *path = path_join(db->dir, "console.db");
-    r = make_file(path);
-    if (r < 0)
-        log_err(r, "%s cannot be made", path);
-    else
-        r = open_sqlite(db, path);
+    int r = find_home(db, dir);
+    if (r == 0)
+        r = open_file(db);
+    if (r == 0)
+        r = close_to_others(db);
     if (r < 0) {
         db_close(db);
         return r;

@@ -2,7 +2,8 @@
  *
  *     DIR/console.db (WAL)   DIR/segments/NNNNNN.seg   DIR/incoming/<capture>.<16 digits>.part
  *
- * Folders have the mode 0700, files 0600, whatever the umask says; the file system must have hard links.  A db belongs to one
+ * Folders have the mode 0700, files 0600, whatever the umask says; but of a folder that is not ours nothing is changed.  The file
+ * system must have hard links.  A db belongs to one
  * thread at a time.  Functions that change something run between db_begin() and db_commit() (the store does that around its
  * writes); outside of it they abort, since half of them would stay. */
 #pragma once
@@ -14,7 +15,7 @@ struct db;
 
 /* Opens DIR's database, making folder and tables when they are missing and bringing an older schema up to date.  Waits 5 s for
  * another writer.  Errors: -errno, ERR_BUSY, ERR_UNSUPPORTED (made by a newer proctor), ERR_INVALID (no database of ours,
- * damaged), ERR_FAILED; the sentence is logged. */
+ * damaged; or none, in a folder with other things), ERR_FAILED; the sentence is logged. */
 int db_open(const char *dir, struct db **ret_db);
 void db_close(struct db *db); /* NULL is fine */
 

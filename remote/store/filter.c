@@ -35,6 +35,12 @@ void filter_text(struct filter *f, const char *condition, const char *text)
     add_arg(f, TEXT(text));
 }
 
+void filter_when(struct filter *f, bool wanted, const char *condition)
+{
+    if (wanted)
+        add(f, condition);
+}
+
 void filter_end(struct filter *f, const char *order, int64_t limit)
 {
     add(f, order);

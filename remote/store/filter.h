@@ -23,6 +23,8 @@ void filter_clear(struct filter *f);
 
 /* `condition`: " AND x = ?".  A NULL text adds nothing; it is borrowed. */
 void filter_text(struct filter *f, const char *condition, const char *text);
+/* A condition without a text. */
+void filter_when(struct filter *f, bool wanted, const char *condition);
 /* " ORDER BY … LIMIT ?"; a negative limit is none. */
 void filter_end(struct filter *f, const char *order, int64_t limit);
 

@@ -17,8 +17,11 @@
 #include "remote/store/profiles.h"
 #include "remote/store/sql.h"
 
-/* Room that results leave free: rows, their journal, and what removing something needs itself. */
-#define SPARE_BYTES (64ull << 20)
+/* What even those that were begun leave free: others fill the disk, too. */
+#define LEAST_BYTES (16ull << 20)
+
+/* A result to which nothing was added for so long does not come in now: nothing is held free for it. */
+enum { LIVE_MS = 2 * 60 * 1000 };
 
 /* Digits of the stored bytes' SHA-256 in the name: other bytes of the same capture never get the same file, so a transaction
  * that is undone cannot leave theirs in it. */
@@ -79,13 +82,53 @@ static int check_new(struct db *db, const char *capture, uint64_t stored_bytes)
     return count > 0 ? ERR_EXISTS : 0;
 }
 
-static int check_room(struct db *db, uint64_t bytes)
+static int check_left(struct db *db, uint64_t bytes)
 {
     struct statvfs fs;
     if (fstatvfs(db->folders[FILE_PART], &fs) < 0)
         return -errno;
-    uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
-    return left < bytes + SPARE_BYTES ? -ENOSPC : 0;
+    return (uint64_t)fs.f_bavail * fs.f_frsize < bytes ? -ENOSPC : 0;
+}
+
+/* A touch in the future is one before the clock was set: it counts. */
+static int sum_live(struct db *db, const char *sql, const char *capture, uint64_t *ret_bytes)
+{
+    int64_t bytes = 0;
+    int r = sql_get_int(db, sql, ARGS(TEXT(capture), INT(loop_wall_ms() - LIVE_MS)), &bytes);
+    if (r < 0)
+        return r;
+    *ret_bytes = (uint64_t)bytes;
+    return 0;
+}
+
+int incoming_others(struct db *db, const char *capture, uint64_t *ret_bytes)
+{
+    return sum_live(db,
+                    "SELECT CAST(TOTAL(stored_bytes) AS INTEGER) FROM incoming"
+                    " WHERE capture <> ? AND touched_ms > ?",
+                    capture, ret_bytes);
+}
+
+int incoming_room(struct db *db, const char *capture, uint64_t bytes)
+{
+    uint64_t promised = 0;
+    int r = sum_live(db,
+                     "SELECT CAST(TOTAL(stored_bytes - have_bytes) AS INTEGER) FROM incoming"
+                     " WHERE capture <> ? AND touched_ms > ?",
+                     capture, &promised);
+    return r < 0 ? r : check_left(db, bytes + promised + SPARE_BYTES);
+}
+
+int incoming_missing(struct db *db, const char *capture, uint64_t stored_bytes,
+                     uint64_t *ret_missing)
+{
+    struct part part;
+    int r = get_part(db, capture, &part);
+    if (r < 0 && r != ERR_NOT_FOUND)
+        return r;
+    bool begun = r == 0 && part.stored_bytes == stored_bytes;
+    *ret_missing = stored_bytes - (begun ? part.have : 0);
+    return 0;
 }
 
 /* How much of what the row says is really there. */
@@ -108,7 +151,7 @@ static int go_on(struct db *db, const char *capture, const struct part *part, ui
     uint64_t have = 0;
     int r = find_again(db, part, &have);
     if (r == 0)
-        r = check_room(db, part->stored_bytes - have);
+        r = incoming_room(db, capture, part->stored_bytes - have);
     if (r == 0)
         r = set_have(db, capture, have);
     if (r == 0)
@@ -121,7 +164,7 @@ static int begin_anew(struct db *db, const char *capture, const struct part *par
     int fd;
     int r = incoming_drop(db, capture);
     if (r == 0)
-        r = check_room(db, part->stored_bytes);
+        r = incoming_room(db, capture, part->stored_bytes);
     if (r == 0)
         r = files_make(db, FILE_PART, part->file, &fd);
     if (r < 0)
@@ -171,6 +214,9 @@ int incoming_add(struct db *db, const char *capture, uint64_t offset, const void
         return ERR_PROTOCOL;
     if (len > part.stored_bytes - part.have)
         return ERR_TOO_BIG;
+    r = check_left(db, len + LEAST_BYTES);
+    if (r < 0)
+        return r;
     r = files_open(db, FILE_PART, part.file, (int64_t)part.have, &fd);
     if (r == 0)
         r = files_write_at(fd, data, len, offset);
@@ -187,6 +233,38 @@ int incoming_drop(struct db *db, const char *capture)
     if (r == 0)
         files_drop(db, FILE_PART, part.file);
     return r;
+}
+
+/* The one that was begun last, of all or of those that nobody brings any more. */
+static int youngest(struct db *db, int64_t touched_before_ms, char ret_capture[static UUID_TEXT])
+{
+    AUTOQUERY struct query q = {0};
+    int r = sql_query_one(&q, db,
+                          "SELECT capture FROM incoming WHERE touched_ms <= ?"
+                          " ORDER BY rowid DESC LIMIT 1",
+                          ARGS(INT(touched_before_ms)));
+    if (r == 0)
+        sql_text(&q, ret_capture, UUID_TEXT);
+    return r;
+}
+
+int incoming_give_way(struct db *db, const char *capture)
+{
+    struct part own;
+    int64_t count = 0;
+    char victim[UUID_TEXT];
+    int r = get_part(db, capture, &own);
+    if (r < 0 && r != ERR_NOT_FOUND)
+        return r;
+    bool begun = r == 0;
+    r = sql_get_int(db, "SELECT COUNT(*) FROM incoming", NO_ARGS, &count);
+    if (r >= 0)
+        r = youngest(db, begun ? INT64_MAX : loop_wall_ms() - LIVE_MS, victim);
+    if (r == ERR_NOT_FOUND || (r == 0 && begun && count < 2))
+        return 0;
+    if (r == 0)
+        r = incoming_drop(db, victim);
+    return r < 0 ? r : 1;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -236,13 +314,14 @@ static int compare(const struct blob_sums *here, const struct blob_sums *announc
     return 0;
 }
 
-static int check_file(int fd, const struct blob_sums *announced, char *reterr_text, size_t size)
+static int check_file(int fd, const struct blob_sums *announced, const atomic_bool *stop,
+                      char *reterr_text, size_t size)
 {
     struct blob_sums here;
     int r = check_size(fd, announced->stored_bytes, reterr_text, size);
     if (r < 0)
         return r;
-    r = blob_expand(fd, 0, announced->stored_bytes, -1, announced->bytes, &here);
+    r = blob_check(fd, announced->stored_bytes, announced->bytes, stop, &here);
     if (r == ERR_SYNTAX)
         return mismatch(reterr_text, size, "the bytes that have come are no whole zstd frame");
     if (r == ERR_TOO_BIG)
@@ -251,7 +330,7 @@ static int check_file(int fd, const struct blob_sums *announced, char *reterr_te
 }
 
 int incoming_check(const char *dir, const char *capture, const struct blob_sums *announced,
-                   char *reterr_text, size_t size)
+                   const atomic_bool *stop, char *reterr_text, size_t size)
 {
     char name[FILE_NAME];
     if (!uuid_valid_v7(capture))
@@ -265,5 +344,5 @@ int incoming_check(const char *dir, const char *capture, const struct blob_sums 
         return mismatch(reterr_text, size, "nothing of the result has come");
     if (fd < 0)
         return -errno;
-    return check_file(fd, announced, reterr_text, size);
+    return check_file(fd, announced, stop, reterr_text, size);
 }

@@ -37,12 +37,14 @@ int profiles_add(struct db *db, const struct profile_row *row)
     int r =
         sql_get_int(db, "SELECT COUNT(*) FROM profiles WHERE id = ?", ARGS(TEXT(row->id)), &count);
     if (r < 0 || count > 0)
-        return r < 0 ? r : 0;
+        return r < 0 ? r : 1;
     r = incoming_whole(db, row->id, &row->sums, part);
     if (r == 0)
         r = blobs_add(db, &row->sums, part);
     if (r == 0)
         r = insert(db, row);
+    if (r == 0)
+        r = sql_one(db, "UPDATE captures SET open = 0 WHERE id = ?", ARGS(TEXT(row->id)));
     return r < 0 ? r : incoming_drop(db, row->id);
 }
 

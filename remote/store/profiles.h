@@ -8,6 +8,7 @@
  * Only the server's one writer takes results in (incoming_*, profiles_add); the rest may be done beside it too. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,21 +22,21 @@ struct db;
 /* ---- coming in (writes) ---------------------------------------------------------------------- */
 
 /* The part file of this capture, made or found again: `*ret_offset` bytes of it are on disk (what an earlier transfer of the same
- * stored bytes has brought; one of other bytes is thrown away).  -ENOSPC when what is missing would leave the disk less than
- * 64 MiB; ERR_EXISTS: the result was stored before (also when it was removed since); ERR_TOO_BIG (past LIMIT_BLOB_STORED),
+ * stored bytes has brought; one of other bytes is thrown away).  -ENOSPC when what is missing, together with what other results
+ * that are coming in now still have to bring, would leave the disk less than 64 MiB; ERR_EXISTS: the result was stored before (also when it was removed since); ERR_TOO_BIG (past LIMIT_BLOB_STORED),
  * ERR_INVALID (no id of a capture, no bytes). */
 int incoming_begin(struct db *db, const char *capture, uint64_t stored_bytes,
                    const uint8_t stored_sha256[static SHA256_BYTES], uint64_t *ret_offset);
 
-/* Appends; `offset` must be where it ends (ERR_PROTOCOL), and not run past stored_bytes (ERR_TOO_BIG).  Synced with the batch.  A
- * batch that cannot be written or synced leaves the part file as long as it was.  ERR_NOT_FOUND: it was not begun, or dropped. */
+/* Appends; `offset` must be where it ends (ERR_PROTOCOL), and not run past stored_bytes (ERR_TOO_BIG).  -ENOSPC when it would leave
+ * the disk less than 16 MiB: rows need some, and so does making room.  Synced with the batch.  A batch that cannot be written or synced leaves the part file as long as it was.  ERR_NOT_FOUND: it was not begun, or dropped. */
 int incoming_add(struct db *db, const char *capture, uint64_t offset, const void *data, size_t len);
 
 /* Any thread, no transaction: is the whole part file there and does it hold what was announced?  0, ERR_MISMATCH (a sentence in
- * `reterr_text`), ERR_TOO_BIG (announced past LIMIT_RESULT or LIMIT_BLOB_STORED), ERR_INVALID (no id of a capture), -errno.  It
- * expands the result: some seconds for a big one, so not on a loop. */
+ * `reterr_text`), ERR_TOO_BIG (announced past LIMIT_RESULT or LIMIT_BLOB_STORED), ERR_INVALID (no id of a capture), ERR_STOPPING
+ * (`*stop` was set; NULL: it never is), -errno.  It expands the result: some seconds for a big one, so not on a loop. */
 int incoming_check(const char *dir, const char *capture, const struct blob_sums *announced,
-                   char *reterr_text, size_t size);
+                   const atomic_bool *stop, char *reterr_text, size_t size);
 
 struct profile_row {
     char id[UUID_TEXT]; /* the capture's */
@@ -54,8 +55,8 @@ struct profile_row {
     uint64_t offset;
 };
 
-/* Makes a checked part file a profile; from then on the capture's row says has_profile.  A second time: 0, nothing happens.
- * ERR_NOT_FOUND (no such part, capture or host), ERR_MISMATCH (the part is not whole, or not the one of `sums`). */
+/* Makes a checked part file a profile; from then on the capture's row says was_stored and has_profile.  1 when it was made before
+ * (it may have been removed since): nothing happens then.  ERR_NOT_FOUND (no such part, capture or host), ERR_MISMATCH (the part is not whole, or not the one of `sums`). */
 int profiles_add(struct db *db, const struct profile_row *row);
 
 /* Throws a part file away; when there is none: 0. */
@@ -118,3 +119,10 @@ struct retention {
  * one that is mostly holes is written anew).  Also parts that nobody has added to for 7 days and whose capture is not open, and
  * sessions that are over.  Does one bounded piece of work: 1 when there may be more to do, 0 when there was nothing. */
 int retention_step(struct db *db, const struct retention *limits, int64_t now_ms);
+
+/* A result of so many stored bytes does not fit on the disk: does one bounded piece of work to make room for it.  Retention first,
+ * as if the disk, without what is spared and what results that come in take, were the limit on all segments; when that does not
+ * help, the youngest of several part files goes (its host brings it again), so that an older one can end.  1 when something was
+ * removed: it may be called again, after the commit; 0 when there is room or nothing can be done. */
+int retention_make_room(struct db *db, const char *capture, uint64_t stored_bytes,
+                        const struct retention *limits, int64_t now_ms);

@@ -1,12 +1,15 @@
 /* Retention: one small piece of work at a time, so that other writes do not wait long. */
 #include "remote/store/profiles.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 #include "lib/base/auto.h"
 #include "lib/base/err.h"
 #include "remote/store/blobs.h"
 #include "remote/store/db_private.h"
+#include "remote/store/incoming.h"
 #include "remote/store/segments.h"
 #include "remote/store/sql.h"
 
@@ -113,7 +116,8 @@ static int parts(const struct step_args *a)
     AUTOQUERY struct query q = {0};
     int r = sql_query_one(&q, a->db,
                           "SELECT i.capture FROM incoming i WHERE i.touched_ms < ? AND NOT EXISTS"
-                          " (SELECT 1 FROM captures c WHERE c.id = i.capture AND c.open = 1)"
+                          " (SELECT 1 FROM captures c WHERE c.id = i.capture AND c.open = 1"
+                          " AND c.ended_ms = 0)"
                           " LIMIT 1",
                           ARGS(INT(a->now_ms - PART_MS)));
     if (r < 0)
@@ -128,7 +132,7 @@ static int parts(const struct step_args *a)
 
 /* A capture's row goes when it has ended, and with it the row of a profile that was removed (and, by a trigger, its blob's). */
 #define OLD_CAPTURES                                                                               \
-    "SELECT c.id FROM captures c WHERE c.created_ms < ?1 AND (c.open = 0 OR c.given_up = 1)"       \
+    "SELECT c.id FROM captures c WHERE c.created_ms < ?1 AND (c.open = 0 OR c.ended_ms > 0)"       \
     " AND NOT EXISTS (SELECT 1 FROM profiles p WHERE p.id = c.id AND p.removed = 0)"               \
     " ORDER BY c.created_ms LIMIT ?2"
 
@@ -197,4 +201,48 @@ int retention_step(struct db *db, const struct retention *limits, int64_t now_ms
             return r;
     }
     return 0;
+}
+
+/* ---- a full disk ----------------------------------------------------------------------------- */
+
+static int disk_size(struct db *db, uint64_t *ret_bytes)
+{
+    struct statvfs fs;
+    if (fstatvfs(db->folders[FILE_SEGMENT], &fs) < 0)
+        return -errno;
+    *ret_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
+    return 0;
+}
+
+/* What all segments may take so that this result fits; 0: it never does.  Counted from the size of the disk, not from what is
+ * left of it: when others fill it, removing our results would not help for long. */
+static int room_for(struct db *db, const char *capture, uint64_t stored_bytes, uint64_t *ret_bytes)
+{
+    uint64_t disk = 0, others = 0;
+    int r = disk_size(db, &disk);
+    if (r == 0)
+        r = incoming_others(db, capture, &others);
+    uint64_t taken = SPARE_BYTES + stored_bytes + others;
+    if (r == 0)
+        *ret_bytes = disk > taken ? disk - taken : 0;
+    return r;
+}
+
+int retention_make_room(struct db *db, const char *capture, uint64_t stored_bytes,
+                        const struct retention *limits, int64_t now_ms)
+{
+    struct retention tight = *limits;
+    uint64_t missing = 0, bytes = 0;
+    int r = incoming_missing(db, capture, stored_bytes, &missing);
+    if (r == 0)
+        r = incoming_room(db, capture, missing);
+    if (r != -ENOSPC)
+        return r;
+    r = room_for(db, capture, stored_bytes, &bytes);
+    if (r < 0)
+        return r;
+    if (bytes > 0 && (tight.limit_bytes == 0 || tight.limit_bytes > bytes))
+        tight.limit_bytes = bytes;
+    r = retention_step(db, &tight, now_ms);
+    return r != 0 ? r : incoming_give_way(db, capture);
 }

@@ -46,7 +46,7 @@ static const char step_1[] =
     "  SELECT RAISE(ABORT, 'the audit log is only ever added to');"
     "END;"
 
-    /* `open`: not ended, or ended by the console's own verdict. */
+    /* `open`: not ended, or ended by the console's own verdict, or its result is owed. */
     "CREATE TABLE captures ("
     "  id TEXT PRIMARY KEY, request TEXT NOT NULL, host TEXT NOT NULL REFERENCES hosts (id),"
     "  kind TEXT NOT NULL, app TEXT NOT NULL, instance INTEGER NOT NULL, pid INTEGER NOT NULL,"
@@ -59,9 +59,10 @@ static const char step_1[] =
     ") STRICT;"
     "CREATE INDEX captures_by_host ON captures (host, id);"
     "CREATE INDEX captures_by_app ON captures (app, id);"
-    "CREATE INDEX captures_by_request ON captures (request, id);"
+    /* An order that is sent twice is carried out once. */
+    "CREATE UNIQUE INDEX captures_by_request ON captures (request, host, app, instance, pid);"
     "CREATE INDEX captures_by_time ON captures (created_ms);"
-    "CREATE INDEX captures_open ON captures (id) WHERE open = 1;"
+    "CREATE INDEX captures_open ON captures (host, id) WHERE open = 1;"
 
     /* `bytes` of the file count, `live_bytes` of them are wanted.  At most one is open: small results are appended to it.  A
        number is never used again (AUTOINCREMENT), so that a file can be removed after its row. */

@@ -132,8 +132,10 @@ static void run_writes(struct lane *lane, struct list *batch)
     int r = run_transaction(lane->db, batch);
     tell(lane, r);
     LIST_EACH(job, batch)
-    if (r < 0 && job->result >= 0)
-        job->result = r;
+    {
+        if (r < 0 && job->result >= 0)
+            job->result = r;
+    }
     finish(lane->store, batch);
 }
 

@@ -125,7 +125,7 @@ function apply(event) {
   } else if (event.type === 'capture') {
     state.captures.set(event.capture.id, event.capture);
   } else if (event.type === 'profile' && state.captures.has(event.profile.id)) {
-    state.captures.get(event.profile.id).profile = event.profile.id;
+    state.captures.get(event.profile.id).profile = event.profile.removed ? null : event.profile.id;
   }
 }
 

@@ -51,6 +51,10 @@ static void print_line(const char *fmt, ...)
 static void print_identity(const json_t *state)
 {
     char clock[TEXT_SHORT];
+    if (!json_object_get(state, "host")) {
+        (void)puts("this host is linked to a console, but not with files that can be used");
+        return;
+    }
     const char *console = json_get_string(state, "console", "?");
     const char *name = json_get_string(state, "name", NULL);
     int64_t until_ms = json_get_int(state, "certificate_until_ms", 0);
@@ -58,6 +62,14 @@ static void print_identity(const json_t *state)
                name ? console : "", name ? ")" : "", json_get_string(state, "host", "?"),
                until_ms > 0 ? ", certificate until " : "",
                until_ms > 0 ? text_clock(until_ms, false, clock) : "");
+}
+
+/* Only the console refuses; what stands in our own way does not. */
+static const char *reason_words(const char *word, const json_t *error)
+{
+    if (!str_eq(word, "refused"))
+        return "not connected, trying";
+    return json_get_bool(error, "by_console", false) ? "refused by the console" : "not connected";
 }
 
 static void print_connection(const json_t *state)
@@ -72,9 +84,10 @@ static void print_connection(const json_t *state)
     else if (str_eq(word, "connected"))
         print_line("connected");
     else
-        print_line("%s%s%s",
-                   str_eq(word, "refused") ? "refused by the console" : "not connected, trying",
-                   error ? ": " : "", error ? json_get_string(error, "message", "?") : "");
+        print_line("%s%s%s", reason_words(word, error), error ? ": " : "",
+                   error ? json_get_string(error, "message", "?") : "");
+    if (str_eq(word, "refused") && !json_object_get(state, "host"))
+        (void)puts("mend the files, or 'proctor unlink' and revoke this host at the console");
     if (retry_ms > wall_ms())
         print_line("next try in %s", text_seconds(retry_ms - wall_ms(), text));
 }

@@ -34,11 +34,13 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What the supervisor itself needs; apps get the environment of the request that declares them. */
+/* What the supervisor itself needs, and its agent for an enrolment; apps get the environment of the request that declares them. */
 static void small_environment(struct strlist *env)
 {
-    static const char *const names[] = {"PATH=", "HOME=", "LANG=",    "LC_",
-                                        "TZ=",   "USER=", "LOGNAME=", "PROCTOR_"};
+    static const char *const names[] = {"PATH=",        "HOME=",        "LANG=",      "LC_",
+                                        "TZ=",          "USER=",        "LOGNAME=",   "PROCTOR_",
+                                        "https_proxy=", "HTTPS_PROXY=", "all_proxy=", "ALL_PROXY=",
+                                        "no_proxy=",    "NO_PROXY="};
     for (char **entry = environ; *entry; entry++)
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
             if (str_starts(*entry, names[i]) && !str_starts(*entry, "PROCTOR_HOME="))

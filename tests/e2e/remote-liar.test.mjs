@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createHash, randomBytes } from 'node:crypto';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { slow } from '../lib/host.mjs';
 import { startConsole, uuid7 } from '../lib/console.mjs';
 import { connectAgent, hello, newIdentity, openAgent, process_ } from '../lib/stranger.mjs';
@@ -39,13 +40,20 @@ const record = (id, more = {}) => ({
 
 const sums = (data, stored) => ({ stored_bytes: stored.length, bytes: data.length, sha256: sha256(data), stored_sha256: sha256(stored) });
 
+// What may be under way, as docs/PROTOCOL.md says.
+const WINDOW = 1 << 20;
+
 async function upload(peer, id, data, { stored = zstd(data), blob = 1, end = {} } = {}) {
     peer.send({ type: 'blob.begin', blob, id, stored_bytes: stored.length, stored_sha256: sha256(stored) });
     const go = await peer.json(message => message.type.startsWith('blob.') || message.type === 'bye');
     if (go?.type !== 'blob.go')
         return go;
-    for (let offset = go.offset; offset < stored.length; offset += 65536)
+    let acked = go.offset;
+    for (let offset = go.offset; offset < stored.length; offset += 65536) {
+        while (offset + 65536 > acked + WINDOW)
+            acked = (await peer.json(message => message.type === 'blob.ack' && message.blob === blob)).offset;
         peer.chunk(blob, offset, stored.subarray(offset, offset + 65536));
+    }
     peer.send({ type: 'blob.end', blob, ...sums(data, stored), ...end });
     return peer.json(message => ['blob.done', 'blob.refused', 'bye'].includes(message.type));
 }
@@ -116,17 +124,145 @@ test('wrong sums, wrong sizes and damaged bytes are thrown away, and the capture
     peer.close();
 });
 
-test('a bomb is not unpacked past the limit, and a result that is no profile is kept but not analysed', async t => {
-    const { c, identity } = await console_(t);
-    const peer = await openAgent(c, identity);
+// One more result of the peer, stored; resolves to its id.
+let blobs = 100;
+async function bring(c, identity, peer, data, options) {
     const id = await order(c, identity, peer);
     peer.send({ type: 'capture', record: record(id) });
-    const text = Buffer.from('{"nodes": "no profile"}');
-    await upload(peer, id, text);
+    const answer = await upload(peer, id, data, { blob: blobs++, ...options });
+    assert.equal(answer.type, 'blob.done', JSON.stringify(answer));
     await c.waitEnd(id, 'done');
-    const { body } = await c.api('GET', `profiles/${id}/top`, { role: 'viewer', status: 400 });
-    assert.ok(body.error.message.length > 10, JSON.stringify(body));
-    assert.deepEqual((await c.raw(id)).data, text);
+    return id;
+}
+
+test('a result that is no profile is kept but not analysed, and what is wrong is told', async t => {
+    const { c, identity } = await console_(t);
+    const peer = await openAgent(c, identity);
+    const results = {
+        '{"nodes": "no profile"}': '"nodes" is no array (at byte 11)',
+        '{"nodes": [': 'the text ends too early (at byte 11)',
+        'no JSON': 'unexpected character \'o\' (at byte 1)',
+        '{"snapshot": {}}': 'this is a heap snapshot, not a profile (at byte 2)',
+    };
+    for (const [text, sentence] of Object.entries(results)) {
+        const id = await bring(c, identity, peer, Buffer.from(text));
+        for (const view of ['top', 'top?sort=total', 'tree', 'top']) {
+            const { body } = await c.api('GET', `profiles/${id}/${view}`, { role: 'viewer', status: 422 });
+            assert.equal(body.error.message, sentence, text);
+        }
+        assert.equal(c.log.split(`profile ${id} cannot be analysed`).length, 2, 'it was tried once');
+        assert.deepEqual((await c.raw(id)).data, Buffer.from(text));
+    }
+    for (const view of ['top', 'tree']) {
+        const { body } = await c.api('GET', `profiles/${uuid7()}/${view}`, { role: 'viewer', status: 404 });
+        assert.equal(body.error.message, 'there is no such profile');
+    }
+    // The same over a restart: it is kept in the database.
+    const id = await bring(c, identity, peer, Buffer.from('{"nodes": ['));
+    peer.close();
+    await c.restart();
+    const { body } = await c.api('GET', `profiles/${id}/top`, { role: 'viewer', status: 422 });
+    assert.equal(body.error.message, 'the text ends too early (at byte 11)');
+    assert.doesNotMatch(c.log, new RegExp(`profile ${id} cannot be analysed`));
+});
+
+// A frame and its sums, made of pieces that are never held together.
+async function pack(pieces) {
+    const child = spawn('zstd', ['-q', '-c', '-1'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const hash = createHash('sha256'), stored = [];
+    child.stdout.on('data', piece => stored.push(piece));
+    const ended = once(child, 'close');
+    let bytes = 0;
+    for (const piece of pieces) {
+        hash.update(piece);
+        bytes += piece.length;
+        if (!child.stdin.write(piece))
+            await once(child.stdin, 'drain');
+    }
+    child.stdin.end();
+    await ended;
+    return { stored: Buffer.concat(stored), end: { bytes, sha256: hash.digest('hex') } };
+}
+
+const statusOf = (pid, name) => {
+    try {
+        return 1024 * Number(new RegExp(`${name}:\\s+(\\d+)`).exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+    } catch {
+        return 0;
+    }
+};
+
+// The most memory that a child of the console had while `work` went on, and how many there were.
+async function watchChildren(c, work) {
+    const seen = new Set();
+    let most = 0;
+    const look = () => {
+        for (const pid of fs.readFileSync(`/proc/${c.pid}/task/${c.pid}/children`, 'utf8').split(' ').filter(Boolean)) {
+            seen.add(pid);
+            most = Math.max(most, statusOf(pid, 'VmHWM'));
+        }
+    };
+    const timer = setInterval(look, 5);
+    try {
+        await work();
+    } finally {
+        clearInterval(timer);
+    }
+    return { most, count: seen.size };
+}
+
+function* spaces(count) {
+    const mega = Buffer.alloc(1 << 20, ' ');
+    for (; count > 0; count--)
+        yield mega;
+}
+
+// A function per node, each with a name of its own: more memory than text.
+function* functions(count) {
+    yield Buffer.from('{"nodes":[{"id":0,"callFrame":{"functionName":"","url":"","lineNumber":0,"columnNumber":0}}');
+    for (let i = 1; i < count;) {
+        let text = '';
+        for (const end = Math.min(count, i + 20000); i < end; i++)
+            text += `,{"id":${i},"callFrame":{"functionName":"${i}","url":"","lineNumber":0,"columnNumber":0}}`;
+        yield Buffer.from(text);
+    }
+}
+
+const GIB = 1 << 30, sanitized = /asan/.test(process.env.PROCTOR_BUILD ?? '');
+
+test('a bomb takes no more memory than an analysis may have', async t => {
+    const { c, identity } = await console_(t);
+    const peer = await openAgent(c, identity);
+    const over = await pack(function* () { yield Buffer.from('{"nodes":['); yield* spaces(1280); }());
+    assert.ok(over.stored.length < 1 << 20, `${over.stored.length} bytes`);
+    const large = await bring(c, identity, peer, Buffer.alloc(0), over);
+    const nothing = await watchChildren(c, async () => {
+        for (const view of ['top', 'tree']) {
+            const { body } = await c.api('GET', `profiles/${large}/${view}`, { role: 'viewer', status: 422 });
+            assert.equal(body.error.message, 'the result of 1.25 GiB is larger than what is analysed (1 GiB): download it');
+        }
+    });
+    assert.equal(nothing.count, 0, 'no child was started');
+    assert.ok(sanitized || statusOf(c.pid, 'VmHWM') < GIB / 4, `the console had ${statusOf(c.pid, 'VmHWM')} bytes`);
+    // Within the limit for the text, past it with what is made of it.
+    const many = await bring(c, identity, peer, Buffer.alloc(0), await pack(functions(sanitized ? 100000 : 9000000)));
+    const watched = await watchChildren(c, async () => {
+        const { body } = await c.api('GET', `profiles/${many}/top`, { role: 'viewer', status: 422, timeout: 100000 });
+        assert.match(body.error.message, sanitized ? /^the text ends too early/ : /^it takes more memory than an analysis may have: download it$/);
+    });
+    assert.equal(watched.count, 1);
+    assert.ok(watched.most > GIB / 100 && watched.most <= 1.5 * GIB, `the child had ${watched.most} bytes`);
+    peer.close();
+});
+
+test('analyses go on when whoever started the console ignored SIGCHLD and blocked signals', async t => {
+    const c = await startConsole(t, { wrapper: ['env', '--ignore-signal=CHLD', '--block-signal=TERM', '--block-signal=CHLD'] });
+    const identity = await newIdentity(c);
+    const peer = await openAgent(c, identity);
+    const id = await bring(c, identity, peer, PROFILE);
+    const { body } = await c.api('GET', `profiles/${id}/top`, { role: 'viewer' });
+    assert.equal(body.functions[0].function, 'lie');
+    // The end of the test proves that SIGTERM ends it.
     peer.close();
 });
 

@@ -57,7 +57,7 @@ static void as_console_request(const char *text, size_t len)
     AUTOJSON json_t *message = json_object_parse(text, len);
     AUTORECORD struct record r;
     record_init(&r);
-    if (!message || record_from_console(message, 1, &r, why) < 0)
+    if (!message || record_from_console(message, "01890a5d-ac96-774b-bcce-b302099a8057", 1, &r, why) < 0)
         return;
     assert(r.from_console && r.role && !r.delivered && !record_packed(&r));
     check_round_trip(&r);

@@ -55,6 +55,9 @@ clang-tidy clang-tidy
 clang-format clang-format
 mandoc mandoc
 valgrind valgrind
+curl curl
+openssl openssl
+zstd zstd
 node nodejs
 npm npm
 TOOLS

@@ -40,6 +40,7 @@ struct console {
     unsigned got_count;
     size_t binary_bytes, binary_before_mark;
     bool says_no_hello; /* a console that hangs */
+    bool sends_away;    /* one that greets and ends it */
     int64_t life_s;     /* of the certificates it issues */
     /* the enrolment */
     struct buf request;
@@ -49,6 +50,9 @@ struct console {
 };
 
 static struct console console;
+
+/* Where it listens; NULL: everywhere. */
+static const char *console_address;
 
 /* libwebsockets makes a client's SSL_CTX for our server too, and does not free it: known by who made it, which takes whole stacks.
  * The agent's own context is not meant. */
@@ -159,6 +163,8 @@ static inline void console_take(const char *text, size_t len)
     console.got[console.got_count++] = message;
     if (str_eq(type->name, "hello") && !console.says_no_hello)
         console_say_hello();
+    if (str_eq(type->name, "hello") && console.sends_away)
+        console_say("{\"type\":\"bye\",\"code\":\"FAILED\",\"text\":\"no store\"}");
     if (str_eq(type->name, "renew"))
         console_renew(message);
     if (str_eq(type->name, "unlink"))
@@ -296,6 +302,7 @@ static inline void console_open(void)
     lws_set_log_level(0, NULL);
     struct lws_context_creation_info info = {
         .port = 0,
+        .iface = console_address,
         .protocols = protocols,
         .gid = (gid_t)-1,
         .uid = (uid_t)-1,
@@ -305,6 +312,8 @@ static inline void console_open(void)
         .fd_limit_per_thread = 64,
         .foreign_loops = loops,
     };
+    if (console_address)
+        info.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
     console.lws = lws_create_context(&info);
     assert_non_null(console.lws);
     struct lws_vhost *vhost = lws_create_vhost(console.lws, &info);

@@ -4,6 +4,7 @@
 #include "tests/unit/support.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <uv.h>
@@ -19,6 +20,9 @@
 #include "lib/wire/channel.h"
 #include "lib/wire/conn.h"
 #include "lib/wire/msg.h"
+
+#define HOST "01890a5d-ac96-774b-bcce-b302099a8057"
+#define OTHER_HOST "01890a5d-ac96-774b-bcce-b302099a8058"
 
 enum { WAIT_MS = 10000, MESSAGES_MAX = 1024, BLOBS_MAX = 16, PIECES_MAX = 512 };
 
@@ -46,6 +50,9 @@ static struct arrived arrived[BLOBS_MAX];
 static uint32_t order[PIECES_MAX]; /* blob numbers of the pieces */
 static unsigned order_count;
 static bool late, pumping, woken;
+static unsigned broken_off;
+static int break_code;
+static char break_text[300];
 
 /* ---- the supervisor -------------------------------------------------------------------------- */
 
@@ -93,6 +100,23 @@ static void on_send(void *arg, const char *type, json_t *fields)
 static void on_wake(void *arg)
 {
     woken = true;
+}
+
+static void on_break_off(void *arg, int code, const char *text)
+{
+    broken_off++;
+    break_code = code;
+    (void)snprintf(break_text, sizeof break_text, "%s", text);
+}
+
+/* What the console has said last must have ended the connection. */
+static void assert_broken_off(const char *part)
+{
+    assert_int_equal(broken_off, 1);
+    assert_int_equal(break_code, ERR_PROTOCOL);
+    if (!strstr(break_text, part))
+        fail_msg("\"%s\" is not in: %s", part, break_text);
+    broken_off = 0;
 }
 
 /* Takes one piece; false: there is none. */
@@ -249,8 +273,9 @@ static void forget_pieces(void)
 static void connect_console(void)
 {
     static const struct delivery_channel channel = {
-        .send = on_send, .wake = on_wake, .takes_blobs = true};
+        .send = on_send, .wake = on_wake, .break_off = on_break_off, .takes_blobs = true};
     forget_pieces();
+    broken_off = 0;
     for (unsigned i = 0; i < got_count; i++)
         got[i].taken = true;
     delivery_open(d, &channel);
@@ -306,6 +331,7 @@ static void store(int n, size_t bytes, bool from_console)
     r.app = xstrdup("web");
     r.from_console = from_console;
     r.role = from_console ? xstrdup("operator") : NULL;
+    r.host = from_console ? xstrdup(HOST) : NULL;
     r.created_ms = r.not_after_ms = loop_wall_ms() - 1000000 + n * 1000;
     if (bytes > 0) {
         AUTOFREE char *path = spool_file(n, ".cpuprofile");
@@ -338,10 +364,12 @@ static void start_agent(void)
     assert_int_equal(captures_open(&cs, &loop, &ours, folder, 0), 0);
     d = delivery_new(&cs);
     captures_resume(&cs);
+    delivery_belong(d, HOST);
 }
 
 static void end_agent(void)
 {
+    assert_int_equal(broken_off, 0);
     delivery_free(d);
     captures_close(&cs);
     conn_close(&ours);
@@ -485,13 +513,17 @@ static void sends_no_byte_past_the_window(void **state)
     ack(1, 70000);
     run_for(20);
     assert_int_equal(arrived[1].bytes.len, BLOB_WINDOW + 70000);
-    /* Neither what was not sent nor what is less than before. */
+    /* Neither what was not sent nor what is less than before, nor a second blob.go, nor a word too early. */
     ack(1, BLOB_WINDOW + 70001);
+    assert_broken_off("blob.ack");
     ack(1, 69999);
+    assert_broken_off("blob.ack");
+    say("blob.go", json_pack("{s:i,s:i}", "blob", 1, "offset", 0));
+    assert_broken_off("blob.go");
+    blob_done(1);
+    assert_broken_off("before the blob.end");
     run_for(20);
     assert_int_equal(arrived[1].bytes.len, BLOB_WINDOW + 70000);
-    /* A second blob.go is none. */
-    say("blob.go", json_pack("{s:i,s:i}", "blob", 1, "offset", 0));
     ack(1, BLOB_WINDOW);
     run_for(20);
     assert_int_equal(arrived[1].bytes.len, 2 * BLOB_WINDOW);
@@ -507,6 +539,7 @@ static void resumes_where_the_console_says(void **state)
     (void)wait_for("blob.begin", 1);
     /* Past its end is nowhere. */
     say("blob.go", json_pack("{s:i,s:i}", "blob", 1, "offset", 99999999));
+    assert_broken_off("blob.go");
     run_for(20);
     assert_int_equal(order_count, 0);
     go(1, 123456);
@@ -628,18 +661,23 @@ static void begins_again_when_the_console_says_later(void **state)
     (void)wait_for("blob.begin", 2);
     go(1, 0);
     go(2, 0);
-    refuse(1, 150);
+    /* Whatever it says, after a second, and then after two. */
+    refuse(1, 1);
     uint64_t before = uv_hrtime();
+    (void)wait_for("blob.begin", 1);
+    assert_true(uv_hrtime() - before >= 990 * UINT64_C(1000000));
+    refuse(3, 0);
+    before = uv_hrtime();
     const json_t *begin = wait_for("blob.begin", 1);
-    assert_true(uv_hrtime() - before >= 140 * UINT64_C(1000000));
-    assert_int_equal(json_get_int(begin, "blob", 0), 3);
+    assert_true(uv_hrtime() - before >= 1990 * UINT64_C(1000000));
+    assert_int_equal(json_get_int(begin, "blob", 0), 4);
     /* The other one was not disturbed. */
     (void)wait_for("blob.end", 0);
     assert_arrived(2, 2, 0);
     assert_int_equal(arrived[1].bytes.len, 0);
-    go(3, 0);
-    (void)take_all(3);
-    assert_arrived(3, 1, 0);
+    go(4, 0);
+    (void)take_all(4);
+    assert_arrived(4, 1, 0);
 }
 
 static void never_again_what_is_refused_for_good(void **state)
@@ -729,26 +767,84 @@ static void sends_no_results_to_a_console_that_takes_none(void **state)
     expect_none("blob.begin", 0);
 }
 
-static void is_not_put_out_by_words_about_blobs_that_are_none(void **state)
+static void is_not_put_out_by_words_about_blobs_that_are_over(void **state)
 {
     store(1, 1000, true);
+    store(2, 1000, true);
     start_packed();
     go(1, 0); /* without a connection */
     connect_console();
     (void)wait_for("blob.begin", 1);
-    for (int blob = 0; blob < 4; blob++) {
-        if (blob == 1)
-            continue;
-        go(blob, 0);
-        ack(blob, 5);
-        blob_done(blob);
-        refuse(blob, 0);
-    }
-    ack(1, 0); /* before blob.go */
+    (void)wait_for("blob.begin", 2);
+    refuse(1, -1);
+    go(1, 0);
+    ack(1, 5);
+    blob_done(1);
+    refuse(1, 0);
     run_for(20);
     assert_int_equal(order_count, 0);
+    go(2, 0);
+    (void)take_all(2);
+}
+
+static void ends_the_connection_for_words_about_blobs_that_are_none(void **state)
+{
+    store(1, 1000, true);
+    start_packed();
+    connect_console();
+    (void)wait_for("blob.begin", 1);
+    ack(1, 0);
+    assert_broken_off("blob.ack");
+    go(2, 0);
+    assert_broken_off("not begun");
+    blob_done(3);
+    assert_broken_off("not begun");
+    assert_false(delivery_has_moved(d));
     go(1, 0);
     (void)take_all(1);
+    blob_done(1);
+    assert_true(delivery_has_moved(d));
+}
+
+static void tells_that_a_result_is_too_large_to_be_sent(void **state)
+{
+    AUTORECORD struct record r;
+    store(1, 1000, true);
+    start_packed();
+    read_record(1, &r);
+    r.bytes = (int64_t)LIMIT_RESULT + 1;
+    put_record(&r);
+    connect_console();
+    (void)wait_for("capture", 1);
+    const json_t *told = json_object_get(wait_for("capture", 1), "record");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(told, "warnings"), 0)),
+                        "result_too_large");
+    expect_none("blob.begin", 0);
+    say_id("capture.ack", 1);
+    wait_until_delivered(1);
+}
+
+/* No descriptors are left for a while: that says nothing about record and result. */
+static void loses_nothing_to_an_error_that_passes(void **state)
+{
+    AUTORECORD struct record r;
+    struct rlimit before, none;
+    store(1, 1000, true);
+    start_packed();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    connect_console();
+    say_id("capture.get", 1);
+    run_for(100);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    expect_none("blob.begin", 0);
+    reconnect();
+    (void)wait_for("capture", 1);
+    (void)wait_for("blob.begin", 1);
+    read_record(1, &r);
+    assert_int_equal(r.warnings.count, 0);
 }
 
 static void is_freed_in_the_middle_of_everything(void **state)
@@ -815,7 +911,12 @@ static void tells_a_record_that_has_gone_since(void **state)
     AUTOFREE char *path = spool_file(1, ".json");
     store(1, 0, true);
     start_packed();
+    /* What is owed is not removed for its age. */
     cs.spool.keep_ms = -1;
+    cs.spool.steady_ms = 0;
+    captures_retain(&cs);
+    assert_int_equal(cs.spool.count, 1);
+    cs.spool.entries[0].delivered = true;
     captures_retain(&cs);
     assert_int_equal(cs.spool.count, 0);
     connect_console();
@@ -852,13 +953,27 @@ static void owes_nothing_to_the_next_console(void **state)
     (void)wait_for("blob.begin", 1);
     go(1, 0);
     delivery_close(d);
-    delivery_forget(d);
+    delivery_belong(d, NULL);
+    delivery_belong(d, OTHER_HOST);
     connect_console();
-    wait_until_delivered(1);
-    wait_until_delivered(2);
     run_for(20);
     expect_none("capture", 0);
     assert_int_equal(order_count, 0);
+    say_id("capture.get", 1);
+    assert_string_equal(json_get_string(wait_for("capture.unknown", 1), "code", ""), "NOT_FOUND");
+    /* Nor is the next agent told otherwise, however the one before it ended. */
+    end_agent();
+    start_agent();
+    delivery_belong(d, OTHER_HOST);
+    connect_console();
+    run_for(20);
+    expect_none("capture", 0);
+    /* It is still owed to the one that asked. */
+    delivery_close(d);
+    delivery_belong(d, HOST);
+    connect_console();
+    (void)wait_for("capture", 1);
+    (void)wait_for("capture", 2);
 }
 
 /* ---- tests: captures ------------------------------------------------------------------------- */
@@ -939,6 +1054,7 @@ static void runs_a_capture_for_the_console(void **state)
     assert_string_equal(json_get_string(told, "role", ""), "operator");
     /* Nobody can acknowledge what has not ended. */
     say_id("capture.ack", 1);
+    assert_broken_off("has not ended");
     say_id("capture.stop", 1);
     (void)wait_asked("probe.stop", 1, NULL);
     assert_int_equal(write(fd, "samples", 7), 7);
@@ -996,12 +1112,20 @@ static void refuses_with_a_sentence_what_makes_no_record(void **state)
     /* What comes too late has a record. */
     start_on(2, (json_int_t)loop_wall_ms() - 1, "cpu");
     assert_string_equal(told_state(2), "expired");
-    for (int n = 10; n < 74; n++)
+    run_for(50);
+    for (int n = 10; n < 58; n++)
         start(n);
     start(99);
-    assert_string_equal(json_get_string(wait_for("capture.unknown", 99), "code", ""), "BUSY");
+    told = wait_for("capture.unknown", 99);
+    assert_string_equal(json_get_string(told, "code", ""), "BUSY");
+    assert_non_null(strstr(json_get_string(told, "text", ""), "48 captures of the console"));
+    /* There is room for the people of the host. */
+    AUTOJSON json_t *local = json_pack("{s:s,s:s,s:s,s:I}", "id", id_of(60), "kind", "cpu", "app",
+                                       "web", "not_after_ms", (json_int_t)loop_wall_ms() + 60000);
+    assert_int_equal(conn_request(&supervisor, "r60", "capture.start", local, -1), 0);
+    (void)wait_asked("probe.start", 60, NULL);
     /* The journal's way is blocked. */
-    (void)wait_asked("probe.start", 73, NULL);
+    (void)wait_asked("probe.start", 57, NULL);
     end_with(10, "failed", "NO_LISTEN");
     assert_string_equal(told_state(10), "queued");
     assert_string_equal(told_state(10), "failed");
@@ -1018,7 +1142,7 @@ static void takes_on_no_more_than_this_host_keeps(void **state)
 {
     store(1, 5000, true);
     start_packed();
-    cs.spool.limit_bytes = 5000;
+    cs.spool.limit_bytes = 10000;
     connect_console();
     start(2);
     const json_t *told = wait_for("capture.unknown", 2);
@@ -1081,6 +1205,57 @@ static void an_end_that_could_not_be_noted_is_told_again(void **state)
     wait_until_delivered(1);
 }
 
+/* An end that the disk does not take is told when it does. */
+static void tells_no_end_that_is_not_on_disk(void **state)
+{
+    AUTOFREE char *blocker = spool_file(1, ".json.tmp");
+    AUTOFREE char *record = spool_file(1, ".json");
+    start_agent();
+    connect_console();
+    start(1);
+    assert_string_equal(told_state(1), "queued");
+    (void)wait_asked("probe.start", 1, NULL);
+    assert_int_equal(mkdir(blocker, 0700), 0);
+    assert_int_equal(unlink(record), 0);
+    assert_int_equal(symlink("/dev/null", record), 0);
+    end_with(1, "failed", "NO_LISTEN");
+    run_for(100);
+    expect_none("capture", 1);
+    say_id("capture.get", 1);
+    reconnect();
+    run_for(100);
+    expect_none("capture", 1);
+    assert_int_equal(rmdir(blocker), 0);
+    assert_int_equal(unlink(record), 0);
+    assert_string_equal(told_state(1), "failed");
+    say_id("capture.ack", 1);
+    wait_until_delivered(1);
+}
+
+static void what_runs_for_a_console_ends_with_the_link(void **state)
+{
+    start_agent();
+    connect_console();
+    start(1);
+    (void)wait_asked("probe.start", 1, NULL);
+    AUTOJSON json_t *local = json_pack("{s:s,s:s,s:s,s:I}", "id", id_of(2), "kind", "cpu", "app",
+                                       "web", "not_after_ms", (json_int_t)loop_wall_ms() + 60000);
+    assert_int_equal(conn_request(&supervisor, "r2", "capture.start", local, -1), 0);
+    (void)wait_asked("probe.start", 2, NULL);
+    delivery_close(d);
+    delivery_belong(d, NULL);
+    (void)wait_asked("probe.cancel", 1, NULL);
+    end_with(1, "cancelled", NULL);
+    run_for(50);
+    for (unsigned i = 0; i < asked_count; i++)
+        assert_false(!asked[i].taken &&
+                     str_eq(json_get_string(asked[i].message, "method", ""), "probe.cancel"));
+    AUTORECORD struct record r;
+    read_record(1, &r);
+    assert_int_equal(r.state, RECORD_CANCELLED);
+    assert_string_equal(r.host, HOST);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -1098,7 +1273,12 @@ int main(void)
         TEST(tells_that_a_result_is_missing),
         TEST(tells_that_a_result_was_cut_while_it_was_sent),
         TEST(sends_no_results_to_a_console_that_takes_none),
-        TEST(is_not_put_out_by_words_about_blobs_that_are_none),
+        TEST(is_not_put_out_by_words_about_blobs_that_are_over),
+        TEST(ends_the_connection_for_words_about_blobs_that_are_none),
+        TEST(tells_that_a_result_is_too_large_to_be_sent),
+        TEST(loses_nothing_to_an_error_that_passes),
+        TEST(tells_no_end_that_is_not_on_disk),
+        TEST(what_runs_for_a_console_ends_with_the_link),
         TEST(is_freed_in_the_middle_of_everything),
         TEST(tells_many_records_as_fast_as_they_are_taken),
         TEST(never_tells_what_somebody_on_this_host_has_asked_for),

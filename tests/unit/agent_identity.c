@@ -11,6 +11,7 @@
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
 #include "lib/secure/cert.h"
+#include "lib/secure/host.h"
 #include "lib/secure/token.h"
 #include "tests/unit/support.h"
 
@@ -83,7 +84,7 @@ static void comes_back_as_it_was_stored(void **state)
     AUTOIDENTITY struct identity id = {0}, again = {0};
     make(&id, HOST, -10, 1000);
     assert_int_equal(identity_save(folder, &id), 0);
-    assert_int_equal(identity_load(folder, loop_wall_ms(), &again, why, sizeof why), 0);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), 0);
     assert_string_equal(again.key_pem, id.key_pem);
     assert_string_equal(again.cert_pem, id.cert_pem);
     assert_string_equal(again.host, HOST);
@@ -99,12 +100,12 @@ static void comes_back_as_it_was_stored(void **state)
 static void is_not_linked_without_its_link(void **state)
 {
     AUTOIDENTITY struct identity id = {0}, again = {0};
-    assert_int_equal(identity_load(folder, 1, &again, why, sizeof why), ERR_NOT_FOUND);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), ERR_NOT_FOUND);
     make(&id, HOST, -10, 1000);
     assert_int_equal(identity_save(folder, &id), 0);
     AUTOFREE char *link = in_folder("agent/link.json");
     assert_int_equal(unlink(link), 0);
-    assert_int_equal(identity_load(folder, 1, &again, why, sizeof why), ERR_NOT_FOUND);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), ERR_NOT_FOUND);
 }
 
 static void leaves_nothing_when_it_is_forgotten(void **state)
@@ -140,13 +141,13 @@ static void refuses_files_that_do_not_fit_together(void **state)
     assert_int_equal(identity_save(folder, &id), 0);
     AUTOFREE char *key = in_folder("agent/key.pem");
     put_file(key, other.key_pem);
-    assert_int_equal(identity_load(folder, loop_wall_ms(), &again, why, sizeof why), ERR_INVALID);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), ERR_INVALID);
     assert_non_null(strstr(why, "another key"));
     put_file(key, "nonsense");
-    assert_true(identity_load(folder, loop_wall_ms(), &again, why, sizeof why) < 0);
+    assert_true(identity_load(folder, &again, why, sizeof why) < 0);
     AUTOFREE char *link = in_folder("agent/link.json");
     put_file(link, "{\"host\":1}");
-    assert_int_equal(identity_load(folder, 1, &again, why, sizeof why), ERR_SYNTAX);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), ERR_SYNTAX);
     assert_non_null(strstr(why, "link.json"));
 }
 
@@ -156,8 +157,59 @@ static void loads_an_expired_certificate_too(void **state)
     make(&id, HOST, -100, -50);
     assert_int_equal(identity_check(&id, loop_wall_ms(), why, sizeof why), ERR_EXPIRED);
     assert_int_equal(identity_save(folder, &id), 0);
-    assert_int_equal(identity_load(folder, loop_wall_ms(), &again, why, sizeof why), 0);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), 0);
     assert_true(again.until_ms < loop_wall_ms());
+}
+
+static void loads_a_certificate_that_is_not_valid_yet(void **state)
+{
+    AUTOIDENTITY struct identity id = {0}, again = {0};
+    make(&id, HOST, 500, 1000);
+    assert_int_equal(identity_check(&id, loop_wall_ms(), why, sizeof why), ERR_INVALID);
+    assert_int_equal(identity_save(folder, &id), 0);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), 0);
+    assert_string_equal(again.host, HOST);
+}
+
+static void tells_what_may_pass_from_what_may_not(void **state)
+{
+    AUTOIDENTITY struct identity id = {0}, again = {0};
+    AUTOFREE char *agent = in_folder("agent");
+    AUTOFREE char *away = in_folder("away");
+    AUTOFREE char *cert = in_folder("agent/cert.pem");
+    make(&id, HOST, -10, 1000);
+    assert_int_equal(identity_save(folder, &id), 0);
+    assert_int_equal(rename(agent, away), 0);
+    put_file(agent, "no folder");
+    int r = identity_load(folder, &again, why, sizeof why);
+    assert_true(identity_may_pass(r));
+    assert_non_null(strstr(why, "the files in agent/ cannot be read now: link.json"));
+    assert_int_equal(unlink(agent), 0);
+    assert_int_equal(rename(away, agent), 0);
+    assert_int_equal(unlink(cert), 0);
+    r = identity_load(folder, &again, why, sizeof why);
+    assert_int_equal(r, -ENOENT);
+    assert_false(identity_may_pass(r));
+    assert_non_null(strstr(why, "the files in agent/ cannot be used: cert.pem"));
+    assert_true(identity_may_pass(-EMFILE) && identity_may_pass(-EIO) &&
+                identity_may_pass(-EACCES));
+    assert_false(identity_may_pass(ERR_SYNTAX) || identity_may_pass(ERR_INVALID) ||
+                 identity_may_pass(ERR_NOT_FOUND) || identity_may_pass(0));
+}
+
+/* What a crash in the middle of a file has left may hold a key. */
+static void leaves_no_half_written_file(void **state)
+{
+    AUTOIDENTITY struct identity id = {0};
+    AUTOFREE char *half = in_folder("agent/key.next.pem.tmp");
+    make(&id, HOST, -10, 1000);
+    assert_int_equal(identity_save(folder, &id), 0);
+    put_file(half, "half a key");
+    assert_int_equal(identity_forget(folder), 0);
+    assert_false(there("agent/key.next.pem.tmp"));
+    put_file(half, "half a key");
+    assert_int_equal(identity_prepare(folder), 0);
+    assert_false(there("agent/key.next.pem.tmp"));
 }
 
 /* ---- renewal --------------------------------------------------------------------------------- */
@@ -171,7 +223,7 @@ static void is_renewed_whole(void **state)
     next.issued_ms = 12345;
     assert_int_equal(identity_renew(folder, &next), 0);
     assert_false(there("agent/key.next.pem"));
-    assert_int_equal(identity_load(folder, loop_wall_ms(), &again, why, sizeof why), 0);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), 0);
     assert_string_equal(again.key_pem, next.key_pem);
     assert_int_equal(again.issued_ms, 12345);
 }
@@ -187,12 +239,12 @@ static void survives_a_crash_between_certificate_and_key(void **state)
     assert_int_equal(identity_save(folder, &id), 0);
     /* Before the certificate the old one counts. */
     put_file(next_key, next.key_pem);
-    assert_int_equal(identity_load(folder, loop_wall_ms(), &again, why, sizeof why), 0);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), 0);
     assert_string_equal(again.key_pem, id.key_pem);
     identity_clear(&again);
     /* After it the new one. */
     put_file(cert, next.cert_pem);
-    assert_int_equal(identity_load(folder, loop_wall_ms(), &again, why, sizeof why), 0);
+    assert_int_equal(identity_load(folder, &again, why, sizeof why), 0);
     assert_string_equal(again.key_pem, next.key_pem);
     assert_false(there("agent/key.next.pem"));
     /* And one that comes without a restart in between loses nothing. */
@@ -200,7 +252,7 @@ static void survives_a_crash_between_certificate_and_key(void **state)
     put_file(key, id.key_pem);
     put_file(next_key, next.key_pem);
     assert_int_equal(identity_renew(folder, &third), 0);
-    assert_int_equal(identity_load(folder, loop_wall_ms(), &last, why, sizeof why), 0);
+    assert_int_equal(identity_load(folder, &last, why, sizeof why), 0);
     assert_string_equal(last.key_pem, third.key_pem);
 }
 
@@ -327,9 +379,9 @@ static void reads_addresses(void **state)
     assert_true(a.numeric && !a.ipv6 && a.port == 65535);
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
         assert_int_equal(address_parse(wrong[i], &a), ERR_SYNTAX);
-    assert_true(address_is_loopback("127.0.0.1") && address_is_loopback("127.9.9.9") &&
-                address_is_loopback("::1") && address_is_loopback("LocalHost"));
-    assert_false(address_is_loopback("127.example") || address_is_loopback("10.0.0.1"));
+    assert_true(host_is_loopback("127.0.0.1") && host_is_loopback("127.9.9.9") &&
+                host_is_loopback("::1") && host_is_loopback("LocalHost"));
+    assert_false(host_is_loopback("127.example") || host_is_loopback("10.0.0.1"));
 }
 
 static void makes_foreign_sentences_fit(void **state)
@@ -358,6 +410,9 @@ int main(void)
         WITH_FOLDER(leaves_nothing_when_it_cannot_be_stored),
         WITH_FOLDER(refuses_files_that_do_not_fit_together),
         WITH_FOLDER(loads_an_expired_certificate_too),
+        WITH_FOLDER(loads_a_certificate_that_is_not_valid_yet),
+        WITH_FOLDER(tells_what_may_pass_from_what_may_not),
+        WITH_FOLDER(leaves_no_half_written_file),
         WITH_FOLDER(is_renewed_whole),
         WITH_FOLDER(survives_a_crash_between_certificate_and_key),
         cmocka_unit_test(is_due_at_two_thirds_of_its_life),

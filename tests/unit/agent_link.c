@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 
 #include "agent/agent.h"
-#include "agent/link_state.h"
+#include "agent/link_private.h"
 #include "agent/processes.h"
 #include "agent/renewal.h"
 #include "lib/base/loop.h"
@@ -18,6 +18,8 @@ static void rests_until_it_is_linked(void **state)
 {
     for (int ev = 0; ev < LINK_EVENT_COUNT; ev++) {
         struct link_rule rule = link_state_after(LINK_UNLINKED, ev);
+        if (ev == LINK_EV_UNREAD || ev == LINK_EV_UNUSABLE)
+            continue;
         assert_int_equal(rule.next, ev == LINK_EV_LINKED ? LINK_CONNECTING : LINK_UNLINKED);
         assert_int_equal(rule.action, ev == LINK_EV_LINKED ? LINK_CONNECT : LINK_NOTHING);
     }
@@ -29,6 +31,17 @@ static void reaches_unlinked_from_everywhere(void **state)
         struct link_rule rule = link_state_after(s, LINK_EV_UNLINKED);
         assert_int_equal(rule.next, LINK_UNLINKED);
         assert_int_equal(rule.action, LINK_REST);
+    }
+}
+
+static void tries_files_again_that_cannot_be_read_or_used(void **state)
+{
+    static const enum link_state from[] = {LINK_UNLINKED, LINK_CONNECTING, LINK_REFUSED};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(link_state_after(from[i], LINK_EV_UNREAD).next, LINK_CONNECTING);
+        assert_int_equal(link_state_after(from[i], LINK_EV_UNREAD).action, LINK_WAIT);
+        assert_int_equal(link_state_after(from[i], LINK_EV_UNUSABLE).next, LINK_REFUSED);
+        assert_int_equal(link_state_after(from[i], LINK_EV_UNUSABLE).action, LINK_WAIT_LONG);
     }
 }
 
@@ -65,6 +78,49 @@ static void asks_for_a_renewal_more_often_when_time_is_short(void **state)
     assert_int_equal(renewal_retry_ms(1000, 0), 1000);
 }
 
+static void leaves_time_between_renewals(void **state)
+{
+    struct identity id = {.from_ms = 1, .issued_ms = 1000, .until_ms = 16000};
+    assert_int_equal(renewal_gap_ms(&id), 5000);
+    id.until_ms = 90 * 86400000LL;
+    assert_int_equal(renewal_gap_ms(&id), 60000);
+}
+
+static unsigned renewals;
+
+static int count_renewal(void *arg, const char *type, json_t *fields)
+{
+    renewals++;
+    return 0;
+}
+
+/* A clock that runs far ahead makes each certificate seem due as soon as it has come. */
+static void does_not_renew_again_at_once(void **state)
+{
+    static const struct renewal_callbacks callbacks = {.send = count_renewal};
+    uv_loop_t loop;
+    struct renewal r;
+    const struct identity id = {
+        .host = (char *)"x", .from_ms = 1, .until_ms = loop_wall_ms() + 1000};
+    renewals = 0;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    renewal_init(&r, &loop, "/nowhere", &callbacks, NULL);
+    r.renewed_at = uv_now(&loop);
+    renewal_open(&r, &id);
+    for (int i = 0; i < 20; i++) {
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+        (void)usleep(5000);
+    }
+    assert_int_equal(renewals, 0);
+    r.renewed_at = 0;
+    renewal_open(&r, &id);
+    while (renewals == 0)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    renewal_end(&r);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static json_t *process(const char *app, int pid, const char *status, double cpu)
 {
     return json_pack("{s:s,s:i,s:i,s:s,s:f}", "app", app, "instance", 0, "pid", pid, "status",
@@ -95,14 +151,17 @@ enum { ANSWERS = 200 };
 static struct agent agent;
 static struct conn supervisor;
 static json_t *answers[ANSWERS];
-static unsigned answer_count, lists_asked, progress_count;
-static int listed_pid;
+static unsigned answer_count, lists_asked, progress_count, cancels;
+static int listed_pid, listed_count;
 static bool agent_over, supervisor_over;
 
 static void answer_list(struct conn *c, const struct msg *m)
 {
     AUTOJSON json_t *result =
         json_pack("{s:[o]}", "processes", process("web", listed_pid, "online", 1));
+    for (int i = 1; i < listed_count; i++)
+        (void)json_array_append_new(json_object_get(result, "processes"),
+                                    process("more", 1000 + i, "online", 1));
     lists_asked++;
     (void)conn_result(c, m->id, result, -1);
 }
@@ -116,6 +175,8 @@ static void on_msg(struct conn *c, struct msg *m)
         answer_list(c, m);
     else if (str_eq(m->method, "progress"))
         progress_count++;
+    else if (str_eq(m->method, "probe.cancel"))
+        cancels++;
     else if (!m->method)
         answers[answer_count++] = json_incref(m->root);
 }
@@ -150,14 +211,18 @@ static void stop_agent(void)
     agent_close(&agent);
     console_run_until(&agent_over);
     console_run_until(&supervisor_over);
+    /* What a thread is at is waited for by the loop, which goes on here. */
+    while (agent.link->enrol || agent.link->renewal.job)
+        console_run_for(20);
     console_run_for(300);
     agent_clear(&agent);
 }
 
 static int set_up(void **state)
 {
-    answer_count = lists_asked = progress_count = 0;
+    answer_count = lists_asked = progress_count = cancels = 0;
     listed_pid = 100;
+    listed_count = 1;
     console_open();
     return make_folder(state) < 0 ? -1 : start_agent();
 }
@@ -370,6 +435,19 @@ static void tells_at_once_when_a_pid_changes(void **state)
     assert_in_range(between, 4000, 7000);
 }
 
+static void says_how_many_processes_it_does_not_tell_of(void **state)
+{
+    listed_count = 4200;
+    link_it("set");
+    AUTOJSON json_t *told = console_wait("processes");
+    assert_int_equal(json_array_size(json_object_get(told, "processes")), 4096);
+    assert_int_equal(json_get_int(told, "left_out", 0), 104);
+    listed_count = 2;
+    AUTOJSON json_t *all = console_wait("processes");
+    assert_int_equal(json_array_size(json_object_get(all, "processes")), 2);
+    assert_null(json_object_get(all, "left_out"));
+}
+
 static void renews_its_certificate(void **state)
 {
     char serial[CERT_SERIAL_TEXT];
@@ -379,11 +457,12 @@ static void renews_its_certificate(void **state)
     console.life_s = 4;
     link_it("set");
     (void)strcpy(serial, console.peer_serial);
-    assert_int_equal(identity_load(folder, loop_wall_ms(), &old, why, sizeof why), 0);
+    assert_int_equal(identity_load(folder, &old, why, sizeof why), 0);
     console.life_s = 3600;
     json_decref(console_wait("renew"));
-    console_run_for(300);
-    assert_int_equal(identity_load(folder, loop_wall_ms(), &fresh, why, sizeof why), 0);
+    while (!agent.link->renewal.renewed_at)
+        console_run_for(20);
+    assert_int_equal(identity_load(folder, &fresh, why, sizeof why), 0);
     assert_string_not_equal(old.key_pem, fresh.key_pem);
     assert_int_equal(cert_read(fresh.cert_pem, &facts), 0);
     assert_string_not_equal(facts.serial, serial);
@@ -412,17 +491,134 @@ static void waits_with_an_expired_certificate(void **state)
     assert_non_null(strstr(json_get_string(result_of("remove"), "warning", ""), "has expired"));
 }
 
-static void starts_unlinked_with_files_that_cannot_be_read(void **state)
+/* The agent ended between the files and the captures of an unlink. */
+static void cancels_what_runs_for_a_console_that_is_none_any_more(void **state)
 {
+    AUTOFREE char *path = in_folder("spool/01890a5d-ac96-774b-bcce-b302099a8099.json");
+    stop_agent();
+    put_file(path,
+             "{\"id\":\"01890a5d-ac96-774b-bcce-b302099a8099\",\"kind\":\"cpu\",\"app\":\"web\","
+             "\"origin\":\"console\",\"host\":\"" CONSOLE_HOST_ID "\",\"state\":\"running\","
+             "\"created_ms\":1700000000000,\"not_after_ms\":1700000005000}");
+    assert_int_equal(start_agent(), 0);
+    while (cancels == 0)
+        console_run_for(10);
+}
+
+static const char *message_in(const json_t *status)
+{
+    return json_get_string(json_object_get(status, "error"), "message", "");
+}
+
+static void is_refused_with_files_that_cannot_be_used(void **state)
+{
+    const char *name;
     stop_agent();
     AUTOFREE char *link = in_folder("agent/link.json");
+    AUTOFREE char *token = console_token(console.ca_pem);
     assert_int_equal(identity_prepare(folder), 0);
     put_file(link, "{");
     assert_int_equal(start_agent(), 0);
-    assert_string_equal(state_of("s"), "unlinked");
-    const json_t *error = json_object_get(result_of("s"), "error");
-    assert_non_null(strstr(json_get_string(error, "message", ""), "link.json cannot be used"));
+    assert_string_equal(state_of("s"), "refused");
+    assert_non_null(
+        strstr(message_in(result_of("s")), "the files in agent/ cannot be used: link.json"));
+    assert_null(json_object_get(json_object_get(result_of("s"), "error"), "by_console"));
+    request("set1", "link.set", token);
+    assert_non_null(strstr(refusal_of("set1", &name), "unlink it first"));
+    assert_string_equal(name, "EXISTS");
+    assert_int_equal(console.enrolments, 0);
+    request("remove", "link.remove", NULL);
+    assert_non_null(strstr(json_get_string(result_of("remove"), "warning", ""),
+                           "could not be used, so the console was not told: revoke this host"));
+    assert_string_equal(state_of("s2"), "unlinked");
+    link_it("set2");
+}
+
+/* The console judges by its own clock; ours may be behind. */
+static void stays_linked_with_a_clock_that_is_behind(void **state)
+{
+    AUTOIDENTITY struct identity id = {0};
+    const char *name;
+    AUTOFREE char *token = console_token(console.ca_pem);
+    stop_agent();
+    console_identity(&id, 500, 1000);
+    assert_int_equal(identity_save(folder, &id), 0);
+    assert_int_equal(start_agent(), 0);
+    assert_string_equal(state_of("s"), "connecting");
+    assert_string_equal(json_get_string(result_of("s"), "host", ""), CONSOLE_HOST_ID);
+    request("set", "link.set", token);
+    assert_non_null(strstr(refusal_of("set", &name), "already"));
+}
+
+/* A folder that is none for a moment stands for a disk that fails and for descriptors that have run out. */
+static void tries_again_when_its_files_cannot_be_read(void **state)
+{
+    AUTOFREE char *agent_folder = in_folder("agent");
+    AUTOFREE char *away = in_folder("away");
     link_it("set");
+    stop_agent();
+    assert_int_equal(rename(agent_folder, away), 0);
+    put_file(agent_folder, "no folder");
+    assert_int_equal(start_agent(), 0);
+    assert_string_equal(state_of("s"), "connecting");
+    assert_non_null(
+        strstr(message_in(result_of("s")), "the files in agent/ cannot be read now: link.json"));
+    assert_true(json_get_int(result_of("s"), "retry_ms", 0) > 0);
+    assert_int_equal(unlink(agent_folder), 0);
+    assert_int_equal(rename(away, agent_folder), 0);
+    while (console.connections < 2)
+        console_run_for(10);
+}
+
+/* The agent ended when the files were written and nobody had been told. */
+static void answers_the_same_token_again(void **state)
+{
+    AUTOFREE char *token = console_token(console.ca_pem);
+    request("set", "link.set", token);
+    (void)result_of("set");
+    stop_agent();
+    assert_int_equal(start_agent(), 0);
+    request("again", "link.set", token);
+    assert_string_equal(json_get_string(result_of("again"), "state", ""), "connected");
+    assert_string_equal(json_get_string(result_of("again"), "host", ""), CONSOLE_HOST_ID);
+    assert_int_equal(console.enrolments, 1);
+    request("later", "link.set", token);
+    assert_string_equal(json_get_string(result_of("later"), "state", ""), "connected");
+    AUTOFREE char *path = in_folder("agent/link.json");
+    AUTOBUF struct buf text = BUF_INIT(1 << 20);
+    assert_int_equal(path_read(path, &text), 0);
+    assert_null(strstr(buf_str(&text), strrchr(token, '.') + 1));
+}
+
+/* A console that is full, say, must not be asked each half second. */
+static void waits_longer_when_it_is_greeted_and_sent_away(void **state)
+{
+    console.sends_away = true;
+    AUTOFREE char *token = console_token(console.ca_pem);
+    request("set", "link.set", token);
+    (void)result_of("set");
+    while (console.connections < 3)
+        console_run_for(10);
+    while (console.wsi)
+        console_run_for(10);
+    console_run_for(50);
+    assert_int_equal(agent.link->backoff.ceiling_ms, 8000);
+    assert_int_equal(agent.link->again, 2);
+    assert_string_equal(agent.link->logged, "the console ended the connection: no store");
+    assert_true(json_is_true(
+        json_object_get(json_object_get((state_of("s"), result_of("s")), "error"), "by_console")));
+}
+
+/* And one that says what does not fit is left with a reason. */
+static void leaves_a_console_that_says_what_does_not_fit(void **state)
+{
+    link_it("set");
+    console_say("{\"type\":\"blob.go\",\"blob\":7,\"offset\":0}");
+    AUTOJSON json_t *bye = console_wait("bye");
+    assert_string_equal(json_get_string(bye, "code", ""), "PROTOCOL");
+    assert_non_null(strstr(json_get_string(bye, "text", ""), "does not fit"));
+    while (console.connections < 2)
+        console_run_for(10);
 }
 
 /* ---- link.remove ----------------------------------------------------------------------------- */
@@ -486,7 +682,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rests_until_it_is_linked),
         cmocka_unit_test(reaches_unlinked_from_everywhere),
+        cmocka_unit_test(tries_files_again_that_cannot_be_read_or_used),
         cmocka_unit_test(waits_after_every_end_and_never_twice),
+        cmocka_unit_test(leaves_time_between_renewals),
+        cmocka_unit_test(does_not_renew_again_at_once),
         cmocka_unit_test(knows_which_ends_last),
         cmocka_unit_test(asks_for_a_renewal_more_often_when_time_is_short),
         cmocka_unit_test(tells_lists_apart_by_pid_and_status_only),
@@ -500,9 +699,16 @@ int main(void)
         WHOLE(comes_back_after_a_break),
         WHOLE(waits_long_after_a_refusal),
         WHOLE(tells_at_once_when_a_pid_changes),
+        WHOLE(says_how_many_processes_it_does_not_tell_of),
         WHOLE(renews_its_certificate),
         WHOLE(waits_with_an_expired_certificate),
-        WHOLE(starts_unlinked_with_files_that_cannot_be_read),
+        WHOLE(cancels_what_runs_for_a_console_that_is_none_any_more),
+        WHOLE(is_refused_with_files_that_cannot_be_used),
+        WHOLE(stays_linked_with_a_clock_that_is_behind),
+        WHOLE(tries_again_when_its_files_cannot_be_read),
+        WHOLE(answers_the_same_token_again),
+        WHOLE(waits_longer_when_it_is_greeted_and_sent_away),
+        WHOLE(leaves_a_console_that_says_what_does_not_fit),
         WHOLE(is_revoked_and_forgets),
         WHOLE(forgets_without_the_console),
         WHOLE(forgets_nothing_twice),

@@ -54,6 +54,20 @@ static void on_expanded(void *arg, const char *request, struct record *r, int fd
     one->fd = fd;
 }
 
+static unsigned beats;
+
+static void on_waits(void *arg, const char *request)
+{
+    beats++;
+}
+
+/* With a clock that has been steady for long. */
+static void retain(int64_t now_ms)
+{
+    spool.steady_ms = 0;
+    spool_retain(&spool, now_ms, 1);
+}
+
 static void on_found(void *arg, struct record *r)
 {
     fail();
@@ -65,7 +79,7 @@ static void open_all(void)
     assert_int_equal(spool_open(&spool, folder, 0), 0);
     amends_init(&amends, &loop, &spool);
     packing_init(&packing, &loop, &spool, &amends, on_done, NULL);
-    unpacking_init(&unpacking, &loop, &spool, on_expanded, NULL);
+    unpacking_init(&unpacking, &loop, &spool, on_waits, on_expanded, NULL);
     assert_int_equal(spool_scan(&spool, NOW, on_found, NULL), 0);
     closed = false;
 }
@@ -193,6 +207,36 @@ static int expand(const char *request, int n)
     return unpacking_add(&unpacking, request, &r);
 }
 
+static void sleep_a_while(uv_work_t *work)
+{
+    (void)usleep(300000);
+}
+
+static bool has_beaten(void)
+{
+    return beats >= 4;
+}
+
+/* All threads are busy: two wait, and hear of it. */
+static void tells_those_who_wait_that_it_goes_on(void **state)
+{
+    static uv_work_t busy[4];
+    store(1, 1000);
+    packing_run(&packing);
+    run_until(all_packed);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(uv_queue_work(&loop, &busy[i], sleep_a_while, NULL), 0);
+    beats = 0;
+    unpacking.beat_ms = 20;
+    assert_int_equal(expand("r1", 1), 0);
+    assert_int_equal(expand("r2", 1), 0);
+    run_until(has_beaten);
+    assert_int_equal(expanded_count, 0);
+    while (expanded_count < 2)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_false(uv_is_active((uv_handle_t *)&unpacking.beat));
+}
+
 /* ---- packing --------------------------------------------------------------------------------- */
 
 static void packs_the_newest_first_and_says_so_in_the_records(void **state)
@@ -289,7 +333,7 @@ static void packs_nothing_that_was_removed_meanwhile(void **state)
     spool.entries[1].packed = true; /* so that the first one is packed first */
     packing_run(&packing);
     assert_string_equal(packing.id, id_of(1));
-    spool_retain(&spool, NOW);
+    retain(NOW);
     assert_false(there(1, ".cpuprofile"));
     run_until(all_packed);
     assert_false(there(1, ".cpuprofile.zst"));
@@ -305,7 +349,7 @@ static void forgets_a_capture_that_is_being_packed(void **state)
     store(1, 8 << 20);
     packing_run(&packing);
     spool.keep_ms = -1;
-    spool_retain(&spool, NOW + 100);
+    retain(NOW + 100);
     assert_int_equal(spool.count, 0);
     run_until(all_packed);
     assert_false(there(1, ".cpuprofile") || there(1, ".cpuprofile.zst") || there(1, ".json"));
@@ -368,7 +412,7 @@ static void amends_one_record_after_the_other(void **state)
     amend_start(&amends, id_of(2), set_bytes, on_amended, &amends);
     /* What a thread is at is not removed. */
     spool.keep_ms = -1;
-    spool_retain(&spool, NOW + 100);
+    retain(NOW + 100);
     assert_int_equal(spool.count, 1);
     run_until(all_amended);
     assert_int_equal(results[0], 0);
@@ -377,7 +421,7 @@ static void amends_one_record_after_the_other(void **state)
     read_back(1, &r);
     assert_int_equal(r.bytes, 4711);
     assert_int_equal(spool_find(&spool, id_of(1))->result_bytes, 4711);
-    spool_retain(&spool, NOW + 100);
+    retain(NOW + 100);
     assert_int_equal(spool.count, 0);
 }
 
@@ -420,7 +464,7 @@ static void expands_into_a_file_that_has_no_name(void **state)
     assert_int_equal(count_fds(), fds + 1);
     /* It outlives what it was made from. */
     spool.keep_ms = -1;
-    spool_retain(&spool, NOW + 100);
+    retain(NOW + 100);
     assert_int_equal(pread(fd, text, 3, 299997), 3);
 }
 
@@ -491,6 +535,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(packs_the_newest_first_and_says_so_in_the_records),
+        TEST(tells_those_who_wait_that_it_goes_on),
         TEST(goes_on_with_the_others_when_one_cannot_be_packed),
         TEST(keeps_a_result_whose_record_cannot_be_written),
         TEST(says_that_a_result_is_missing),

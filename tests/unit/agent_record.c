@@ -278,7 +278,7 @@ static int from_console(const char *json, struct record *r, char *text)
 {
     AUTOJSON json_t *message = json_object_parse(json, strlen(json));
     assert_non_null(message);
-    return record_from_console(message, NOW, r, text);
+    return record_from_console(message, ID, NOW, r, text);
 }
 
 #define FROM_CONSOLE(more)                                                                         \
@@ -301,7 +301,9 @@ static void knows_what_the_console_has_asked_for(void **state)
     assert_int_equal(parse(text, &again, why), 0);
     assert_true(again.from_console && again.delivered);
     assert_string_equal(again.role, "operator");
+    assert_string_equal(again.host, ID);
     AUTOJSON json_t *told = record_for_console(record_to_json(&again));
+    assert_null(json_object_get(told, "host"));
     assert_null(json_object_get(told, "delivered"));
     assert_string_equal(json_get_string(told, "origin", ""), "console");
     /* Nobody else can say so. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -19,6 +20,8 @@
 #include "lib/wire/blob.h"
 
 #define NOW INT64_C(1700000000000)
+#define HOST "01890a5d-ac96-774b-bcce-b302099a8057"
+#define OTHER_HOST "01890a5d-ac96-774b-bcce-b302099a8058"
 #define DAY (24 * 3600 * INT64_C(1000))
 
 static char home[] = "/tmp/proctor-spool-XXXXXX";
@@ -163,11 +166,19 @@ static void say_packed(int n, const char *text)
         put(r.id, ".cpuprofile.zst", text);
 }
 
+/* With a clock that has been steady for long. */
+static void retain(int64_t now_ms)
+{
+    spool.steady_ms = 0;
+    spool_retain(&spool, now_ms, 1);
+}
+
 static void say_from_console(int n, bool delivered)
 {
     AUTORECORD struct record r;
     read_back(n, &r);
     r.from_console = true;
+    r.host = xstrdup(HOST);
     r.delivered = delivered;
     assert_int_equal(spool_rewrite(&spool, &r), 0);
     spool_ended(&spool, &r);
@@ -347,7 +358,7 @@ static void forgets_captures_after_a_week(void **state)
     store(2, 6 * DAY, 5);
     make_record(&r, 3, NOW - 9 * DAY);
     write_part(&r, "still running");
-    spool_retain(&spool, NOW);
+    retain(NOW);
     assert_null(spool_find(&spool, id_of(1)));
     assert_false(there(id_of(1), ".json"));
     assert_false(there(id_of(1), ".cpuprofile"));
@@ -361,7 +372,7 @@ static void drops_the_oldest_results_when_there_are_too_many_bytes(void **state)
     for (int n = 1; n <= 4; n++)
         store(n, 10 - n, 100);
     spool.limit_bytes = 250;
-    spool_retain(&spool, NOW);
+    retain(NOW);
     assert_false(there(id_of(1), ".cpuprofile"));
     assert_false(there(id_of(2), ".cpuprofile"));
     assert_true(there(id_of(3), ".cpuprofile"));
@@ -382,7 +393,7 @@ static void keeps_the_newest_result_whatever_its_size(void **state)
     store(1, 2, 100);
     store(2, 1, 5000);
     spool.limit_bytes = 250;
-    spool_retain(&spool, NOW);
+    retain(NOW);
     assert_false(there(id_of(1), ".cpuprofile"));
     assert_true(there(id_of(2), ".cpuprofile"));
 }
@@ -395,7 +406,7 @@ static void forgets_the_oldest_when_there_are_too_many(void **state)
     for (int n = 1; n <= 5; n++)
         store(n, 10 - n, 10);
     spool.limit_records = 3;
-    spool_retain(&spool, NOW);
+    retain(NOW);
     assert_int_equal(spool.count, 3);
     assert_string_equal(spool.entries[0].id, id_of(9));
     assert_string_equal(spool.entries[1].id, id_of(4));
@@ -587,11 +598,11 @@ static void counts_the_bytes_that_are_stored(void **state)
     say_packed(1, "zst");
     say_packed(2, "zst");
     spool.limit_bytes = 106;
-    spool_retain(&spool, NOW);
+    retain(NOW);
     for (int n = 1; n <= 2; n++)
         assert_true(there(id_of(n), ".cpuprofile.zst"));
     spool.limit_bytes = 105;
-    spool_retain(&spool, NOW);
+    retain(NOW);
     /* Both forms of it. */
     assert_false(there(id_of(1), ".cpuprofile.zst") || there(id_of(1), ".cpuprofile"));
     assert_true(there(id_of(2), ".cpuprofile.zst"));
@@ -608,23 +619,108 @@ static void keeps_what_the_console_has_not_acknowledged(void **state)
         store(n, 10 - n, 100);
     say_from_console(1, false);
     say_from_console(2, true);
+    assert_int_equal(spool_owed(&spool, &bytes), 0);
+    spool_belong(&spool, HOST);
     assert_int_equal(spool_owed(&spool, &bytes), 1);
     assert_int_equal(bytes, 100);
     spool.limit_bytes = 150;
-    spool_retain(&spool, NOW);
+    retain(NOW);
     assert_true(there(id_of(1), ".cpuprofile"));
     assert_false(there(id_of(2), ".cpuprofile") || there(id_of(3), ".cpuprofile"));
     assert_true(there(id_of(4), ".cpuprofile"));
     spool.limit_records = 1;
-    spool_retain(&spool, NOW);
+    retain(NOW);
     assert_int_equal(spool.count, 1);
     assert_non_null(spool_find(&spool, id_of(1)));
     scan_again();
+    spool_belong(&spool, HOST);
     assert_int_equal(spool_owed(&spool, &bytes), 1);
-    /* But not for ever. */
-    spool_retain(&spool, NOW + 8 * DAY);
+    /* However old it is, as long as there is that console. */
+    retain(NOW + 80 * DAY);
+    assert_int_equal(spool.count, 1);
+    spool_belong(&spool, OTHER_HOST);
+    retain(NOW + 80 * DAY);
     assert_int_equal(spool.count, 0);
     assert_false(there(id_of(1), ".cpuprofile") || there(id_of(1), ".json"));
+}
+
+static void removes_first_what_the_console_has(void **state)
+{
+    for (int n = 1; n <= 6; n++)
+        store(n, 10 - n, 100);
+    for (int n = 4; n <= 6; n++)
+        say_from_console(n, true);
+    spool_belong(&spool, HOST);
+    spool.limit_records = 4;
+    retain(NOW);
+    assert_int_equal(spool.count, 4);
+    assert_null(spool_find(&spool, id_of(4)));
+    assert_null(spool_find(&spool, id_of(5)));
+    spool.limit_bytes = 300;
+    store(7, 1, 100);
+    retain(NOW);
+    assert_null(spool_find(&spool, id_of(6)));
+    for (int n = 1; n <= 3; n++)
+        assert_true(there(id_of(n), ".json"));
+    assert_false(there(id_of(1), ".cpuprofile"));
+    assert_true(there(id_of(2), ".cpuprofile"));
+}
+
+/* Set ahead by years, set back, ahead again: only one that stays is believed. */
+static void does_not_believe_a_clock_that_was_just_set(void **state)
+{
+    int64_t hour = DAY / 24, steady = 1000;
+    store(1, 6 * DAY, 5);
+    spool_retain(&spool, NOW + 9 * DAY, steady);
+    assert_int_equal(spool.count, 1);
+    steady += 23 * hour;
+    spool_retain(&spool, NOW + 9 * DAY + 23 * hour, steady);
+    spool_retain(&spool, NOW + 23 * hour, steady);
+    steady += 2 * hour;
+    spool_retain(&spool, NOW + 9 * DAY + 25 * hour, steady);
+    assert_int_equal(spool.count, 1);
+    assert_true(there(id_of(1), ".cpuprofile"));
+    steady += 24 * hour;
+    spool_retain(&spool, NOW + 9 * DAY + 49 * hour, steady);
+    assert_int_equal(spool.count, 0);
+}
+
+/* Root reads everything, so descriptors run out instead. */
+static void tries_again_what_could_not_be_read(void **state)
+{
+    struct rlimit before, none;
+    AUTORECORD struct record r;
+    store(1, 1, 5);
+    store(2, 1, 5);
+    say_packed(2, "zst");
+    make_record(&r, 3, NOW);
+    write_part(&r, "half");
+    spool_close(&spool);
+    assert_int_equal(spool_open(&spool, home, 0), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    int last = dup(0);
+    assert_int_equal(close(last), 0);
+    /* One for the folder that is read, none for a record in it. */
+    none.rlim_cur = (rlim_t)last + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    found_count = 0;
+    int e = spool_scan(&spool, NOW, on_found, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(e, 0);
+    assert_int_equal(spool.count, 0);
+    assert_int_equal(found_count, 0);
+    for (int n = 1; n <= 3; n++)
+        assert_true(spool_is_unread(&spool, id_of(n)));
+    spool_scan_unread(&spool, on_found, NULL);
+    assert_int_equal(spool.count, 3);
+    assert_int_equal(spool.unread.count, 0);
+    assert_int_equal(found_count, 1);
+    assert_true(there(id_of(3), ".part"));
+    assert_true(spool_find(&spool, id_of(2))->packed);
+    AUTORECORD struct record back;
+    read_back(2, &back);
+    assert_int_equal(back.warnings.count, 0);
 }
 
 static void leaves_alone_what_a_thread_is_at(void **state)
@@ -636,12 +732,12 @@ static void leaves_alone_what_a_thread_is_at(void **state)
     spool_hold(&spool, id_of(1), true);
     spool_hold(&spool, id_of(2), true);
     spool_hold(&spool, id_of(9), true);
-    spool_retain(&spool, NOW);
+    retain(NOW);
     assert_true(there(id_of(1), ".cpuprofile"));
     assert_true(there(id_of(2), ".cpuprofile"));
     spool_hold(&spool, id_of(1), false);
     spool_hold(&spool, id_of(2), false);
-    spool_retain(&spool, NOW);
+    retain(NOW);
     assert_false(there(id_of(1), ".cpuprofile"));
     assert_false(there(id_of(2), ".json"));
 }
@@ -674,6 +770,9 @@ int main(void)
         TEST(removes_packed_results_that_nobody_can_ask_for),
         TEST(counts_the_bytes_that_are_stored),
         TEST(keeps_what_the_console_has_not_acknowledged),
+        TEST(removes_first_what_the_console_has),
+        TEST(does_not_believe_a_clock_that_was_just_set),
+        TEST(tries_again_what_could_not_be_read),
         TEST(leaves_alone_what_a_thread_is_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

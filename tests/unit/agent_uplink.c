@@ -140,7 +140,7 @@ static void tells_that_nobody_listens(void **state)
     free(id.agents);
     id.agents = xstrdup("127.0.0.1:1");
     uplink_open(uplink, &id);
-    wait_closed(ERR_UNREACHABLE, "cannot be reached");
+    wait_closed(ERR_UNREACHABLE, "the console cannot be reached: Connection refused");
 }
 
 static void tells_that_a_name_is_not_known(void **state)

@@ -370,6 +370,23 @@ static void one_that_waits_may_leave_or_be_impatient(void **state)
     assert_int_equal(first->phase, AGENT_OPEN);
 }
 
+static void a_rival_of_one_that_is_revoked_is_not_let_in(void **state)
+{
+    struct agent_conn *first = open_as(HOST_1, 1);
+    struct agent_conn *second = come(HOST_1);
+    say(second, a_hello(id_of(2)));
+    assert_int_equal(second->phase, AGENT_RIVAL);
+    struct host_row row = *fleet_get(fleet, HOST_1);
+    row.revoked_ms = 1;
+    fleet_put(fleet, &row);
+    assert_bye(first, "REVOKED");
+    /* Not even for a moment. */
+    AUTOJSON json_t *said = hear(second);
+    assert_string_equal(json_get_string(said, "type", ""), "bye");
+    assert_string_equal(json_get_string(said, "code", ""), "REVOKED");
+    assert_false(fleet_connected(fleet, HOST_1));
+}
+
 /* ---- captures -------------------------------------------------------------------------------- */
 
 static void on_started(void *arg, int r, const char *text, const struct capture_list *rows)
@@ -729,6 +746,192 @@ static void is_not_read_while_the_store_is_slow(void **state)
     assert_int_equal(c->store_bytes, 0);
 }
 
+static void a_piece_of_a_blob_that_never_was_ends_the_connection(void **state)
+{
+    struct agent_conn *c = with_result(1);
+    /* Also number 0, which nobody may begin. */
+    piece(c, 0, 0, 5000);
+    assert_bye(c, "PROTOCOL");
+}
+
+static void short_pieces_that_are_not_the_last_end_the_connection(void **state)
+{
+    struct agent_conn *c = with_result(1);
+    begin(c, 1, 1);
+    assert_int_equal(go(c, 1), 0);
+    pieces(c, 1, 0, BLOB_CHUNK);
+    piece(c, 1, BLOB_CHUNK, AGENTS_PIECE_MIN);
+    assert_int_equal(c->phase, AGENT_OPEN);
+    piece(c, 1, BLOB_CHUNK + AGENTS_PIECE_MIN, AGENTS_PIECE_MIN - 1);
+    assert_bye(c, "PROTOCOL");
+    agent_conn_over(c);
+    settle();
+    /* A short last one is one. */
+    c = open_as(HOST_1, 1);
+    begin(c, 1, 1);
+    assert_int_equal(go(c, 1), BLOB_CHUNK + AGENTS_PIECE_MIN);
+    pieces(c, 1, BLOB_CHUNK + AGENTS_PIECE_MIN, result_len - 1);
+    piece(c, 1, result_len - 1, 1);
+    assert_int_equal(c->phase, AGENT_OPEN);
+}
+
+static void is_not_read_while_many_pieces_wait(void **state)
+{
+    struct agent_conn *c = with_result(1);
+    result = realloc(result, 1 << 20);
+    assert_non_null(result);
+    sums.stored_bytes = 1 << 20;
+    begin(c, 1, 1);
+    assert_int_equal(go(c, 1), 0);
+    for (uint64_t at = 0; at <= AGENTS_PIECES; at++) {
+        assert_false(c->paused);
+        piece(c, 1, at * AGENTS_PIECE_MIN, AGENTS_PIECE_MIN);
+    }
+    assert_true(c->paused);
+    settle();
+    assert_false(c->paused);
+    assert_int_equal(c->pieces, 0);
+}
+
+static void what_was_refused_for_now_waits(void **state)
+{
+    struct agent_conn *c = with_result(1);
+    for (unsigned n = 1; n <= LIMIT_CHANNEL_BLOBS + 1; n++) {
+        if (n > 1)
+            order(n);
+        tell(c, n, "done");
+        begin(c, n, n);
+        if (n <= LIMIT_CHANNEL_BLOBS)
+            assert_int_equal(go(c, n), 0);
+    }
+    assert_refused(c, "BUSY", true);
+    agent_conn_over(c);
+    settle();
+    assert_true(list_empty(&agents->blobs));
+    /* Its time has not come, whatever connection it comes over. */
+    c = open_as(HOST_1, 1);
+    begin(c, 1, LIMIT_CHANNEL_BLOBS + 1);
+    AUTOJSON json_t *m = hear_type(c, "blob.refused");
+    int64_t retry_ms = json_get_int(m, "retry_ms", 0);
+    assert_true(retry_ms > 0 && retry_ms <= 2000);
+    agent_delays_tick(agents, uv_now(&loop) + 2000);
+    begin(c, 1, LIMIT_CHANNEL_BLOBS + 1);
+    assert_int_equal(go(c, 1), 0);
+}
+
+static int remove_profile(struct db *db, void *arg)
+{
+    return profiles_remove(db, arg);
+}
+
+static void a_result_that_was_removed_is_not_taken_again(void **state)
+{
+    char id[UUID_TEXT];
+    nth_id(1, id);
+    struct agent_conn *c = with_result(1);
+    begin(c, 1, 1);
+    assert_int_equal(go(c, 1), 0);
+    pieces(c, 1, 0, result_len);
+    say(c, sums_message("blob.end", 1));
+    json_decref(hear_type(c, "blob.done"));
+    json_decref(hear_type(c, "capture.ack"));
+    store_write(store, remove_profile, NULL, id);
+    settle();
+    unsigned published = events_of("profile");
+    tell(c, 1, "done");
+    json_decref(hear_type(c, "capture.ack"));
+    begin(c, 2, 1);
+    json_decref(hear_type(c, "blob.done"));
+    json_decref(hear_type(c, "capture.ack"));
+    assert_int_equal(events_of("profile"), published);
+    assert_true(list_empty(&agents->blobs));
+}
+
+/* Holds all threads, so that nothing that is begun ends. */
+static uv_sem_t held;
+static unsigned holding;
+
+static void hold(uv_work_t *work)
+{
+    uv_sem_wait(&held);
+}
+
+static void on_let_go(uv_work_t *work, int status)
+{
+    holding--;
+}
+
+/* The result of a capture that HOST_2 was asked for. */
+static void order_of_two(unsigned n)
+{
+    const struct capture_target target = {.host = HOST_2, .app = "web"};
+    const struct capture_order o = {.id = id_of(n),
+                                    .kind = "cpu",
+                                    .duration_ms = 10000,
+                                    .targets = &target,
+                                    .target_count = 1,
+                                    .requester = "user ann",
+                                    .role = "operator"};
+    dispatch_start(dispatch, &o, on_started, NULL);
+    settle();
+}
+
+static void bring(struct agent_conn *c, unsigned n)
+{
+    tell(c, n, "done");
+    begin(c, n, n);
+    assert_int_equal(go(c, n), 0);
+    pieces(c, n, 0, result_len);
+    say(c, sums_message("blob.end", n));
+    settle();
+}
+
+static void checks_one_result_of_each_host_at_a_time(void **state)
+{
+    uv_work_t works[4];
+    make_result(1);
+    struct agent_conn *one = open_as(HOST_1, 1);
+    struct agent_conn *two = open_as(HOST_2, 2);
+    for (unsigned n = 1; n <= 3; n++)
+        order(n);
+    order_of_two(4);
+    assert_int_equal(uv_sem_init(&held, 0), 0);
+    for (holding = 0; holding < ARRAY_SIZE(works); holding++)
+        assert_int_equal(uv_queue_work(&loop, &works[holding], hold, on_let_go), 0);
+    for (unsigned n = 1; n <= 3; n++)
+        bring(one, n);
+    assert_int_equal(agents->checking, 1);
+    assert_int_equal(list_count(&agents->checks), 2);
+    bring(two, 4);
+    assert_int_equal(agents->checking, 2);
+    for (size_t i = 0; i < ARRAY_SIZE(works); i++)
+        uv_sem_post(&held);
+    for (int i = 0; i < 3; i++)
+        json_decref(hear_type(one, "blob.done"));
+    json_decref(hear_type(two, "blob.done"));
+    while (holding > 0)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    uv_sem_destroy(&held);
+}
+
+static void a_check_ends_with_the_console(void **state)
+{
+    struct agent_conn *c = with_result(1);
+    begin(c, 1, 1);
+    assert_int_equal(go(c, 1), 0);
+    pieces(c, 1, 0, result_len);
+    json_decref(hear_type(c, "blob.ack"));
+    say(c, sums_message("blob.end", 1));
+    assert_int_equal(agents->checking, 1);
+    agents_close(agents);
+    for (int i = 0; i < 500 && !list_empty(&agents->blobs); i++) {
+        (void)usleep(2000);
+        settle();
+    }
+    assert_true(list_empty(&agents->blobs));
+    assert_int_equal(agents->checking, 0);
+}
+
 static void takes_four_at_a_time(void **state)
 {
     struct agent_conn *c = open_as(HOST_1, 1);
@@ -797,10 +1000,67 @@ static void gives_new_certificates(void **state)
     assert_string_equal(facts.common_name, HOST_1);
     assert_int_equal(cert_check_key(pem, key), 0);
     assert_int_equal(fleet_get(fleet, HOST_1)->cert_not_after_ms, facts.not_after_s * 1000);
+    /* Again at once, also over another connection: it is not answered. */
     say(c, json_pack("{s:s,s:s}", "type", "renew", "csr", csr));
+    settle();
+    assert_false(hears(c, "renewed"));
+    agent_conn_over(c);
+    c = open_as(HOST_1, 1);
+    say(c, json_pack("{s:s,s:s}", "type", "renew", "csr", csr));
+    settle();
+    assert_false(hears(c, "renewed"));
+    assert_int_equal(c->phase, AGENT_OPEN);
+    agent_delays_tick(agents, uv_now(&loop) + AGENTS_RENEW_MS);
+    say(c, json_pack("{s:s,s:s}", "type", "renew", "csr", csr));
+    settle();
+    assert_true(hears(c, "renewed"));
+    c->takes = AGENT_CAPTURE;
     say(c, json_pack("{s:s,s:s}", "type", "renew", "csr", csr));
     assert_bye(c, "PROTOCOL");
+}
+
+static void gives_none_before_a_third_of_the_life_is_over(void **state)
+{
+    int64_t now_s = loop_wall_ms() / 1000;
+    struct agent_conn *c = open_as(HOST_1, 1);
+    AUTOFREE char *key = NULL;
+    AUTOFREE char *csr = NULL;
+    assert_int_equal(key_make(&key), 0);
+    assert_int_equal(csr_make(key, "anything", &csr), 0);
+    c->certificate_from_s = now_s - 290;
+    c->certificate_until_s = now_s + 610;
+    say(c, json_pack("{s:s,s:s}", "type", "renew", "csr", csr));
     settle();
+    assert_false(hears(c, "renewed"));
+    c->certificate_from_s = now_s - 310;
+    c->certificate_until_s = now_s + 590;
+    say(c, json_pack("{s:s,s:s}", "type", "renew", "csr", csr));
+    settle();
+    assert_true(hears(c, "renewed"));
+    /* From now on, the new one counts. */
+    agent_delays_tick(agents, uv_now(&loop) + AGENTS_RENEW_MS);
+    say(c, json_pack("{s:s,s:s}", "type", "renew", "csr", csr));
+    settle();
+    assert_false(hears(c, "renewed"));
+}
+
+static void renews_lives_of_seconds_too(void **state)
+{
+    int64_t now_s = loop_wall_ms() / 1000;
+    struct agent_conn *c = open_as(HOST_1, 1);
+    AUTOFREE char *key = NULL;
+    AUTOFREE char *csr = NULL;
+    assert_int_equal(key_make(&key), 0);
+    assert_int_equal(csr_make(key, "anything", &csr), 0);
+    authority.agent_life_s = 15;
+    for (int i = 0; i < 3; i++) {
+        c->certificate_from_s = now_s - 10;
+        c->certificate_until_s = now_s + 5;
+        say(c, json_pack("{s:s,s:s}", "type", "renew", "csr", csr));
+        settle();
+        assert_true(hears(c, "renewed"));
+        agent_delays_tick(agents, uv_now(&loop) + 1500);
+    }
 }
 
 static void unlinks(void **state)
@@ -863,6 +1123,16 @@ int main(void)
         TEST(pieces_before_they_are_asked_for_end_the_connection),
         TEST(the_window_is_kept),
         TEST(is_not_read_while_the_store_is_slow),
+        TEST(a_piece_of_a_blob_that_never_was_ends_the_connection),
+        TEST(short_pieces_that_are_not_the_last_end_the_connection),
+        TEST(is_not_read_while_many_pieces_wait),
+        TEST(what_was_refused_for_now_waits),
+        TEST(a_result_that_was_removed_is_not_taken_again),
+        TEST(checks_one_result_of_each_host_at_a_time),
+        TEST(a_check_ends_with_the_console),
+        TEST(a_rival_of_one_that_is_revoked_is_not_let_in),
+        TEST(gives_none_before_a_third_of_the_life_is_over),
+        TEST(renews_lives_of_seconds_too),
         TEST(takes_four_at_a_time),
         TEST(somebody_elses_result_ends_the_connection),
         TEST(one_that_does_not_name_blobs_must_not_send_them),

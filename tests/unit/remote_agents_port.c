@@ -279,6 +279,42 @@ static void a_host_with_its_certificate_is_let_in(void **state)
     }
 }
 
+/* The serial number of the certificate that a handshake shows. */
+static void look_at_certificate(struct play *p)
+{
+    struct client c;
+    p->ok = tls_connect(&c, client_context(p->host, p->version, p->life_s));
+    X509 *shown = p->ok ? SSL_get1_peer_certificate(c.ssl) : NULL;
+    BIGNUM *serial = shown ? ASN1_INTEGER_to_BN(X509_get0_serialNumber(shown), NULL) : NULL;
+    char *text = serial ? BN_bn2hex(serial) : NULL;
+    (void)snprintf(p->text, sizeof p->text, "%s", text ? text : "");
+    OPENSSL_free(text);
+    BN_free(serial);
+    X509_free(shown);
+    hang_up(&c);
+}
+
+static void takes_another_certificate_while_it_runs(void **state)
+{
+    struct play before = {.run = look_at_certificate, .host = HOST_1};
+    struct play after = before, talks = {.run = talk, .host = HOST_1};
+    struct cert_facts facts;
+    play(&before);
+    assert_true(before.ok);
+    AUTOFREE char *dir = in_folder("");
+    AUTOFREE char *old = TAKE(authority.server_cert_pem);
+    authority.server_cert_pem = xstrdup("damaged");
+    assert_int_equal(authority_renew(&authority, dir, NULL), 1);
+    assert_string_not_equal(authority.server_cert_pem, old);
+    assert_int_equal(agents_renew(agents), 0);
+    play(&after);
+    assert_int_equal(cert_read(authority.server_cert_pem, &facts), 0);
+    assert_true(strcasecmp(after.text, facts.serial) == 0);
+    assert_true(strcasecmp(before.text, facts.serial) != 0);
+    play(&talks);
+    assert_true(talks.ok);
+}
+
 static void knock(struct play *p)
 {
     struct client c;
@@ -636,6 +672,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_host_with_its_certificate_is_let_in),
+        TEST(takes_another_certificate_while_it_runs),
         TEST(strangers_get_no_answer),
         TEST(a_revoked_host_is_told_so),
         TEST(long_messages_come_in_pieces),

@@ -300,7 +300,7 @@ static void members_of_a_query_are_found(void **state)
 
 static void assert_cookie(const char *header, const char *expected)
 {
-    AUTOFREE char *value = api_cookie(header, "proctor_session");
+    AUTOFREE char *value = api_cookie(header, "__Host-proctor_session");
     if (!expected) {
         assert_null(value);
         return;
@@ -311,13 +311,13 @@ static void assert_cookie(const char *header, const char *expected)
 
 static void a_cookie_is_found_among_others(void **state)
 {
-    assert_cookie("proctor_session=abc", "abc");
-    assert_cookie("x=1; proctor_session=abc; y=2", "abc");
-    assert_cookie("x=1;proctor_session=abc ;y", "abc");
-    assert_cookie("xproctor_session=1; proctor_session=abc", "abc");
-    assert_cookie("proctor_session=", "");
-    assert_cookie("proctor_session", NULL);
-    assert_cookie("x=proctor_session=1", NULL);
+    assert_cookie("__Host-proctor_session=abc", "abc");
+    assert_cookie("x=1; __Host-proctor_session=abc; y=2", "abc");
+    assert_cookie("x=1;__Host-proctor_session=abc ;y", "abc");
+    assert_cookie("x__Host-proctor_session=1; __Host-proctor_session=abc", "abc");
+    assert_cookie("__Host-proctor_session=", "");
+    assert_cookie("__Host-proctor_session", NULL);
+    assert_cookie("x=__Host-proctor_session=1", NULL);
     assert_cookie("", NULL);
     assert_cookie(";;; ", NULL);
 }
@@ -514,17 +514,26 @@ static void a_download_has_a_name_that_is_safe(void **state)
 
 static void errors_have_their_status(void **state)
 {
-    assert_int_equal(api_status(ERR_INVALID), 400);
-    assert_int_equal(api_status(ERR_LOGIN), 401);
-    assert_int_equal(api_status(ERR_DENIED), 403);
-    assert_int_equal(api_status(ERR_NOT_FOUND), 404);
-    assert_int_equal(api_status(ERR_EXISTS), 409);
-    assert_int_equal(api_status(ERR_UNSUPPORTED), 409);
-    assert_int_equal(api_status(ERR_TOO_BIG), 413);
-    assert_int_equal(api_status(ERR_TOO_MANY), 429);
-    assert_int_equal(api_status(ERR_BUSY), 503);
-    assert_int_equal(api_status(-ENOSPC), 507);
-    assert_int_equal(api_status(-EIO), 500);
+    assert_int_equal(http_status_of(ERR_INVALID), 400);
+    assert_int_equal(http_status_of(ERR_LOGIN), 401);
+    assert_int_equal(http_status_of(ERR_DENIED), 403);
+    assert_int_equal(http_status_of(ERR_NOT_FOUND), 404);
+    assert_int_equal(http_status_of(ERR_EXISTS), 409);
+    assert_int_equal(http_status_of(ERR_UNSUPPORTED), 409);
+    assert_int_equal(http_status_of(ERR_FULL), 409);
+    assert_int_equal(http_status_of(ERR_EXPIRED), 409);
+    assert_int_equal(http_status_of(ERR_POLICY), 403);
+    assert_int_equal(http_status_of(ERR_TOO_BIG), 413);
+    assert_int_equal(http_status_of(ERR_TOO_MANY), 429);
+    assert_int_equal(http_status_of(ERR_BUSY), 503);
+    assert_int_equal(http_status_of(-ENOSPC), 507);
+    assert_int_equal(http_status_of(-EIO), 500);
+    /* The other way round it is the same. */
+    static const int statuses[] = {400, 401, 403, 404, 409, 413, 429, 503, 507};
+    for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
+        assert_int_equal(http_status_of(http_error_of(statuses[i])), statuses[i]);
+    assert_int_equal(http_error_of(405), ERR_UNSUPPORTED);
+    assert_int_equal(http_error_of(411), ERR_INVALID);
 }
 
 int main(void)

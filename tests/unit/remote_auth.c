@@ -9,6 +9,8 @@
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/str.h"
+#include "remote/auth_state.h"
+#include "remote/refusals.h"
 #include "remote/store/db.h"
 #include "remote/store/store.h"
 
@@ -188,7 +190,7 @@ static void who_guesses_at_an_account_must_wait(void **state)
 {
     for (int i = 0; i < 5; i++)
         assert_int_equal(login("ann", "guess", ADDRESS).result, ERR_LOGIN);
-    struct outcome o = login("ann", PASSWORD, "192.0.2.99");
+    struct outcome o = login("ann", PASSWORD, ADDRESS);
     assert_int_equal(o.result, ERR_TOO_MANY);
     assert_in_range(o.retry_ms, 1, 1000);
     assert_int_equal(login("root", PASSWORD, ADDRESS).result, 0);
@@ -196,6 +198,34 @@ static void who_guesses_at_an_account_must_wait(void **state)
     uv_update_time(&loop);
     assert_int_equal(login("ann", PASSWORD, ADDRESS).result, 0);
     assert_int_equal(login("ann", "guess", ADDRESS).result, ERR_LOGIN);
+}
+
+static void who_guesses_keeps_nobody_out_who_comes_from_elsewhere(void **state)
+{
+    for (int i = 0; i < 12; i++)
+        (void)login("ann", "guess", ADDRESS);
+    assert_int_equal(login("ann", PASSWORD, ADDRESS).result, ERR_TOO_MANY);
+    assert_int_equal(login("ann", PASSWORD, "192.0.2.99").result, 0);
+}
+
+static int guess_from_many(int count)
+{
+    int refused = 0;
+    for (int i = 0; i < count; i++) {
+        struct auth_try t;
+        char address[32];
+        (void)snprintf(address, sizeof address, "198.51.100.%d", i);
+        refused += auth_try_begin(auth, &t, "ann", address) > 0;
+    }
+    return refused;
+}
+
+static void many_who_guess_together_are_slowed_down(void **state)
+{
+    assert_int_equal(guess_from_many(100), 0);
+    assert_int_equal(guess_from_many(100), 100);
+    assert_int_equal(login("ann", PASSWORD, ADDRESS).result, ERR_TOO_MANY);
+    assert_int_equal(login("root", PASSWORD, ADDRESS).result, 0);
 }
 
 static void guesses_at_the_same_time_are_counted_when_they_begin(void **state)
@@ -254,9 +284,9 @@ static void nobody_is_not_logged_in(void **state)
 {
     assert_int_equal(check(NULL, NULL).result, ERR_LOGIN);
     assert_int_equal(check("a=b", NULL).result, ERR_LOGIN);
-    assert_int_equal(check("proctor_session=short", NULL).result, ERR_LOGIN);
+    assert_int_equal(check("__Host-proctor_session=short", NULL).result, ERR_LOGIN);
     assert_int_equal(
-        check("proctor_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", NULL).result,
+        check("__Host-proctor_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", NULL).result,
         ERR_LOGIN);
     assert_int_equal(check(NULL, "Basic YTpi").result, ERR_LOGIN);
 }
@@ -334,7 +364,7 @@ static char *add_token(const char *owner, enum role role, int64_t expires_ms)
 static void a_token_says_who_asks(void **state)
 {
     AUTOFREE char *header = add_token("", ROLE_OPERATOR, 0);
-    struct outcome o = check("proctor_session=ignored", header);
+    struct outcome o = check("__Host-proctor_session=ignored", header);
     assert_int_equal(o.result, 0);
     assert_string_equal(o.who.name, "token 0123456789abcdef (ci)");
     assert_string_equal(o.who.user, "");
@@ -394,8 +424,47 @@ static void who_tries_wrong_tokens_must_wait(void **state)
         assert_int_equal(check(NULL, wrong).result, ERR_LOGIN);
     assert_int_equal(check(NULL, header).result, 0);
     assert_int_equal(check(NULL, "Bearer rubbish").result, ERR_LOGIN);
-    assert_int_equal(check(NULL, header).result, ERR_TOO_MANY);
-    assert_int_equal(check_from(NULL, header, "192.0.2.2").result, 0);
+    assert_int_equal(check(NULL, wrong).result, ERR_TOO_MANY);
+    assert_in_range(auth_token_wait_ms(auth, ADDRESS), 1, 1000);
+    assert_int_equal(check_from(NULL, wrong, "192.0.2.2").result, ERR_LOGIN);
+    /* A right one is nobody's guess. */
+    assert_int_equal(check(NULL, header).result, 0);
+}
+
+static int count_audit(const char *what)
+{
+    struct audit_list list = {0};
+    int count = 0;
+    struct db *db = open_folder();
+    assert_int_equal(audit_list_read(db, 0, 0, &list), 0);
+    close_folder(db);
+    for (size_t i = 0; i < list.count; i++)
+        count += str_eq(list.rows[i].what, what);
+    audit_list_clear(&list);
+    return count;
+}
+
+/* Until the writer has done what it was asked for. */
+static void settle(void)
+{
+    assert_int_equal(login("root", PASSWORD, "192.0.2.77").result, 0);
+}
+
+static void refusals_are_noted_once_a_minute(void **state)
+{
+    for (int i = 0; i < 15; i++)
+        assert_int_equal(check(NULL, "Bearer rubbish").result, ERR_LOGIN);
+    assert_int_equal(check_from(NULL, "Bearer rubbish", "192.0.2.2").result, ERR_LOGIN);
+    for (int i = 0; i < 1000; i++) {
+        char address[32];
+        (void)snprintf(address, sizeof address, "10.0.%d.%d", i / 250, i % 250);
+        auth_refused(auth, "user ann", ADDRESS, "request.refused", "GET /x: %d", i);
+        auth_refused(auth, NULL, address, "request.slowed", "GET /x: %d", i);
+    }
+    settle();
+    assert_int_equal(count_audit("token.refused"), 2);
+    assert_int_equal(count_audit("request.refused"), 1);
+    assert_in_range(count_audit("request.slowed"), 150, REFUSALS_MAX);
 }
 
 static void who_tries_wrong_enrolment_strings_must_wait(void **state)
@@ -417,6 +486,8 @@ int main(void)
         TEST(a_wrong_password_is_refused_and_noted),
         TEST(an_unknown_name_is_refused_alike_and_never_noted),
         TEST(who_guesses_at_an_account_must_wait),
+        TEST(who_guesses_keeps_nobody_out_who_comes_from_elsewhere),
+        TEST(many_who_guess_together_are_slowed_down),
         TEST(guesses_at_the_same_time_are_counted_when_they_begin),
         TEST(too_many_at_once_are_refused_and_the_end_ends_all),
         TEST(nobody_is_not_logged_in),
@@ -428,6 +499,7 @@ int main(void)
         TEST(an_expired_token_counts_for_nothing),
         TEST(a_token_may_do_no_more_than_its_owner),
         TEST(who_tries_wrong_tokens_must_wait),
+        TEST(refusals_are_noted_once_a_minute),
         TEST(who_tries_wrong_enrolment_strings_must_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,6 +99,44 @@ static void other_names_make_another_certificate_by_the_same_authority(void **st
     authority_close(&b);
 }
 
+static void a_server_is_made_anew_while_it_is_open(void **state)
+{
+    struct authority a, again;
+    char why[256];
+    assert_int_equal(authority_open_for(&a, folder, names, 60), 0);
+    AUTOFREE char *first = xstrdup(a.server_cert_pem);
+    AUTOFREE char *ca = xstrdup(a.ca_cert_pem);
+    a.server_life_s = 400 * 24 * 3600;
+    assert_int_equal(authority_renew(&a, folder, names), 1);
+    assert_string_not_equal(a.server_cert_pem, first);
+    assert_string_equal(a.ca_cert_pem, ca);
+    assert_int_equal(cert_check_key(a.server_cert_pem, a.server_key_pem), 0);
+    assert_int_equal(
+        cert_check(a.server_cert_pem, ca, true, time(NULL) + 300 * 24 * 3600, why, sizeof why), 0);
+    /* It has more than a third of its life left, on disk, too. */
+    assert_int_equal(authority_renew(&a, folder, names), 0);
+    assert_int_equal(authority_open(&again, folder, names), 0);
+    assert_string_equal(again.server_cert_pem, a.server_cert_pem);
+    authority_close(&again);
+    authority_close(&a);
+}
+
+static void a_server_stays_when_the_next_cannot_be_written(void **state)
+{
+    struct authority a;
+    AUTOFREE char *tls = file("");
+    AUTOFREE char *elsewhere = in_folder("elsewhere");
+    assert_int_equal(authority_open_for(&a, folder, names, 60), 0);
+    AUTOFREE char *first = xstrdup(a.server_cert_pem);
+    tls[strlen(tls) - 1] = '\0';
+    assert_int_equal(rename(tls, elsewhere), 0);
+    log_init("test", LOG_LEVEL_ERROR);
+    assert_true(authority_renew(&a, folder, names) < 0);
+    assert_string_equal(a.server_cert_pem, first);
+    assert_int_equal(cert_check_key(a.server_cert_pem, a.server_key_pem), 0);
+    authority_close(&a);
+}
+
 static void a_server_that_is_damaged_is_made_anew(void **state)
 {
     struct authority a;
@@ -185,6 +223,8 @@ int main(void)
         TEST(other_programs_agree),
         TEST(other_names_make_another_certificate_by_the_same_authority),
         TEST(a_server_that_is_damaged_is_made_anew),
+        TEST(a_server_is_made_anew_while_it_is_open),
+        TEST(a_server_stays_when_the_next_cannot_be_written),
         TEST(an_authority_without_its_key_is_not_replaced),
         TEST(tells_its_fingerprint_to_commands),
         TEST(gives_hosts_certificates),

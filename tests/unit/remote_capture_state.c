@@ -14,7 +14,7 @@ enum {
     DURATION = 10000,
     LATER = 5000,
     STANDINGS = STANDING_SETTLED + 1,
-    EVENTS = CAPTURE_ON_LOST + 1
+    EVENTS = CAPTURE_EVENT_COUNT
 };
 
 static struct capture_row row;
@@ -105,6 +105,10 @@ static const struct cell {
         [CAPTURE_ON_UNKNOWN] = STAY(0),
         [CAPTURE_ON_LATE] = {STANDING_SETTLED, C},
         [CAPTURE_ON_DUE] = STAY(0), [CAPTURE_ON_STORED] = STAY(0), [CAPTURE_ON_LOST] = STAY(0),
+        [CAPTURE_ON_MISSED] = STAY(0),
+        [CAPTURE_ON_REVOKED] = {STANDING_SETTLED, C},
+        [CAPTURE_ON_NO_CAPTURES] = {STANDING_SETTLED, C},
+        [CAPTURE_ON_NO_RESULTS] = STAY(0),
     },
     [STANDING_GIVEN] = {
         [CAPTURE_ON_HOST] = STAY(CAPTURE_GIVE_START),
@@ -118,6 +122,9 @@ static const struct cell {
         [CAPTURE_ON_LATE] = STAY(0),
         [CAPTURE_ON_DUE] = {STANDING_GIVEN_UP, C},
         [CAPTURE_ON_STORED] = STAY(0), [CAPTURE_ON_LOST] = STAY(0),
+        [CAPTURE_ON_MISSED] = {STANDING_WAITING, C},
+        [CAPTURE_ON_REVOKED] = {STANDING_SETTLED, C},
+        [CAPTURE_ON_NO_CAPTURES] = STAY(0), [CAPTURE_ON_NO_RESULTS] = STAY(0),
     },
     [STANDING_RUNNING] = {
         [CAPTURE_ON_HOST] = STAY(CAPTURE_GIVE_GET),
@@ -131,9 +138,12 @@ static const struct cell {
         [CAPTURE_ON_LATE] = STAY(0),
         [CAPTURE_ON_DUE] = {STANDING_GIVEN_UP, C},
         [CAPTURE_ON_STORED] = STAY(0), [CAPTURE_ON_LOST] = STAY(0),
+        [CAPTURE_ON_MISSED] = STAY(0),
+        [CAPTURE_ON_REVOKED] = {STANDING_SETTLED, C},
+        [CAPTURE_ON_NO_CAPTURES] = STAY(0), [CAPTURE_ON_NO_RESULTS] = STAY(0),
     },
     [STANDING_OWED] = {
-        [CAPTURE_ON_HOST] = STAY(0),
+        [CAPTURE_ON_HOST] = STAY(CAPTURE_GIVE_GET),
         [CAPTURE_ON_STOP] = STAY(CAPTURE_REFUSED),
         [CAPTURE_ON_CANCEL] = STAY(CAPTURE_REFUSED),
         [CAPTURE_ON_QUEUED] = STAY(0), [CAPTURE_ON_RUNNING] = STAY(0),
@@ -143,6 +153,10 @@ static const struct cell {
         [CAPTURE_ON_LATE] = STAY(0), [CAPTURE_ON_DUE] = STAY(0),
         [CAPTURE_ON_STORED] = {STANDING_SETTLED, C | CAPTURE_GIVE_ACK},
         [CAPTURE_ON_LOST] = {STANDING_SETTLED, C | CAPTURE_GIVE_ACK},
+        [CAPTURE_ON_MISSED] = STAY(0),
+        [CAPTURE_ON_REVOKED] = {STANDING_SETTLED, C},
+        [CAPTURE_ON_NO_CAPTURES] = STAY(0),
+        [CAPTURE_ON_NO_RESULTS] = {STANDING_SETTLED, C | CAPTURE_GIVE_ACK},
     },
     [STANDING_GIVEN_UP] = {
         [CAPTURE_ON_HOST] = STAY(CAPTURE_GIVE_GET),
@@ -154,6 +168,9 @@ static const struct cell {
         [CAPTURE_ON_UNKNOWN] = {STANDING_SETTLED, C},
         [CAPTURE_ON_LATE] = STAY(0), [CAPTURE_ON_DUE] = STAY(0),
         [CAPTURE_ON_STORED] = STAY(0), [CAPTURE_ON_LOST] = STAY(0),
+        [CAPTURE_ON_MISSED] = STAY(0),
+        [CAPTURE_ON_REVOKED] = {STANDING_SETTLED, C},
+        [CAPTURE_ON_NO_CAPTURES] = STAY(0), [CAPTURE_ON_NO_RESULTS] = STAY(0),
     },
     [STANDING_SETTLED] = {
         [CAPTURE_ON_HOST] = STAY(0),
@@ -165,6 +182,8 @@ static const struct cell {
         [CAPTURE_ON_UNKNOWN] = STAY(0), [CAPTURE_ON_LATE] = STAY(0), [CAPTURE_ON_DUE] = STAY(0),
         [CAPTURE_ON_STORED] = STAY(CAPTURE_GIVE_ACK),
         [CAPTURE_ON_LOST] = STAY(CAPTURE_GIVE_ACK),
+        [CAPTURE_ON_MISSED] = STAY(0), [CAPTURE_ON_REVOKED] = STAY(0),
+        [CAPTURE_ON_NO_CAPTURES] = STAY(0), [CAPTURE_ON_NO_RESULTS] = STAY(0),
     },
 };
 // clang-format on
@@ -358,6 +377,45 @@ static void what_the_host_does_not_know_ends_as_it_must(void **state)
     assert_string_equal(row.state, "failed");
 }
 
+static void a_result_that_the_host_has_not_any_more_is_lost_with_a_sentence(void **state)
+{
+    stand(STANDING_OWED);
+    unknown("NOT_RUNNING", NOW);
+    assert_int_equal(capture_standing(&row), STANDING_OWED);
+    unknown("NOT_FOUND", NOW);
+    assert_string_equal(row.state, "failed");
+    assert_string_equal(error_name(), "NOT_FOUND");
+    assert_non_null(strstr(row.record, "one does not have the result any more: a sentence"));
+}
+
+static void what_its_host_did_not_get_waits_again(void **state)
+{
+    stand(STANDING_GIVEN);
+    (void)happen(CAPTURE_ON_MISSED);
+    assert_int_equal(row.sent_ms, 0);
+    assert_int_equal(row.due_ms, 0);
+    (void)happen_at(CAPTURE_ON_LATE, row.not_after_ms + 1);
+    assert_string_equal(row.state, "expired");
+    stand(STANDING_GIVEN);
+    (void)happen(CAPTURE_ON_CANCEL);
+    (void)happen(CAPTURE_ON_MISSED);
+    assert_string_equal(row.state, "cancelled");
+    /* It was heard of: then it has it. */
+    stand(STANDING_GIVEN);
+    (void)happen(CAPTURE_ON_QUEUED);
+    assert_int_equal(happen(CAPTURE_ON_MISSED), 0);
+}
+
+static void it_is_known_which_results_are_owed(void **state)
+{
+    stand(STANDING_RUNNING);
+    (void)happen(CAPTURE_ON_RESULT);
+    assert_true(row.result_owed);
+    (void)happen(CAPTURE_ON_STORED);
+    assert_false(row.result_owed);
+    assert_true(row.was_stored && row.has_profile);
+}
+
 static void an_end_without_its_result_needs_none(void **state)
 {
     stand(STANDING_OWED);
@@ -365,6 +423,9 @@ static void an_end_without_its_result_needs_none(void **state)
     assert_int_equal(capture_standing(&row), STANDING_SETTLED);
     set_facts("{\"state\":\"done\",\"warnings\":[\"port_left_open\"]}");
     assert_int_equal(capture_standing(&row), STANDING_OWED);
+    /* It came; whether it is still there is another thing. */
+    row.was_stored = true;
+    assert_int_equal(capture_standing(&row), STANDING_SETTLED);
     row.has_profile = true;
     assert_int_equal(capture_standing(&row), STANDING_SETTLED);
 }
@@ -404,6 +465,9 @@ int main(void)
         TEST(a_late_end_replaces_what_was_given_up),
         TEST(a_wish_is_repeated_when_the_host_is_back),
         TEST(what_the_host_does_not_know_ends_as_it_must),
+        TEST(a_result_that_the_host_has_not_any_more_is_lost_with_a_sentence),
+        TEST(what_its_host_did_not_get_waits_again),
+        TEST(it_is_known_which_results_are_owed),
         TEST(an_end_without_its_result_needs_none),
         TEST(the_clock_says_what_is_late_and_what_is_due),
     };

@@ -38,6 +38,13 @@ void live_publish(struct live *l, const json_t *event)
     events[event_count++] = json_deep_copy(event);
 }
 
+void live_publish_text(struct live *l, const char *text, size_t len)
+{
+    AUTOJSON json_t *event = json_loadb(text, len, 0, NULL);
+    assert_non_null(event);
+    live_publish(l, event);
+}
+
 bool live_watched(const struct live *l)
 {
     return watched;

@@ -2,6 +2,8 @@
 
 #include "tests/unit/remote_console.h"
 
+#include "remote/fleet_private.h"
+#include "remote/http.h"
 #include "remote/processes.h"
 
 #define PROCESS                                                                                    \
@@ -20,6 +22,32 @@ static int set_processes(const char *host, const char *list)
     return fleet_set_processes(fleet, host, message, why, sizeof why);
 }
 
+/* The list as clients get it, in pieces of this size; the caller's. */
+static json_t *read_list(struct http_source *s, const char *name, size_t size)
+{
+    AUTOFREE char *piece = xcalloc(1, size);
+    AUTOBUF struct buf text = BUF_INIT(64 << 20);
+    int n;
+    while ((n = s->read(s, piece, size)) > 0)
+        assert_int_equal(buf_add(&text, piece, (size_t)n), 0);
+    assert_int_equal(n, 0);
+    s->close(s);
+    AUTOJSON json_t *whole = json_loads(buf_str(&text), JSON_REJECT_DUPLICATES, NULL);
+    assert_int_equal(json_object_size(whole), 1);
+    assert_true(json_is_array(json_object_get(whole, name)));
+    return json_incref(json_object_get(whole, name));
+}
+
+static json_t *processes_of(const char *host)
+{
+    return read_list(fleet_processes_source(fleet, host), "processes", 1000);
+}
+
+static json_t *all_hosts(void)
+{
+    return read_list(fleet_hosts_source(fleet), "hosts", 7);
+}
+
 static int check(const char *host, const char *app, int64_t instance, const char *kind)
 {
     return fleet_check_target(fleet, host, app, instance, kind, why, sizeof why);
@@ -27,7 +55,7 @@ static int check(const char *host, const char *app, int64_t instance, const char
 
 static void knows_the_hosts_of_the_store(void **state)
 {
-    AUTOJSON json_t *hosts = fleet_hosts(fleet);
+    AUTOJSON json_t *hosts = all_hosts();
     AUTOJSON json_t *one = fleet_host(fleet, HOST_1);
     assert_int_equal(json_array_size(hosts), 2);
     assert_string_equal(json_get_string(one, "name", ""), "one");
@@ -61,7 +89,7 @@ static void keeps_what_runs_there_as_our_own(void **state)
 {
     connect_host(HOST_1, true);
     assert_int_equal(set_processes(HOST_1, "[" PROCESS "]"), 0);
-    AUTOJSON json_t *list = fleet_processes(fleet, HOST_1);
+    AUTOJSON json_t *list = processes_of(HOST_1);
     const json_t *p = json_array_get(list, 0);
     assert_int_equal(json_array_size(list), 1);
     assert_string_equal(json_get_string(p, "host_name", ""), "web-1");
@@ -73,8 +101,119 @@ static void keeps_what_runs_there_as_our_own(void **state)
     assert_string_equal(json_get_string(event, "host", ""), HOST_1);
     assert_int_equal(json_array_size(json_object_get(event, "processes")), 1);
     connect_host(HOST_1, false);
-    AUTOJSON json_t *all = fleet_processes(fleet, NULL);
+    AUTOJSON json_t *all = processes_of(NULL);
     assert_true(json_get_bool(json_array_get(all, 0), "stale", false));
+}
+
+/* "[{…},{…}]" of so many. */
+static char *list_of(size_t count, const char *app)
+{
+    AUTOBUF struct buf text = BUF_INIT(4 << 20);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(buf_addf(&text,
+                                  "%s{\"app\":\"%s\",\"instance\":%zu,\"pid\":%zu,\"status\":"
+                                  "\"online\",\"kinds\":{\"cpu\":\"a line\\nanother\"}}",
+                                  i ? "," : "[", app, i, i + 1),
+                         0);
+    assert_int_equal(buf_addstr(&text, count ? "]" : "[]"), 0);
+    return buf_take(&text);
+}
+
+static void lists_are_whole_in_pieces_of_any_size(void **state)
+{
+    static const size_t sizes[] = {1, 2, 100, 16374, 1 << 20};
+    AUTOFREE char *many = list_of(300, "web");
+    AUTOJSON json_t *none = processes_of(NULL);
+    assert_int_equal(json_array_size(none), 0);
+    connect_host(HOST_1, true);
+    connect_host(HOST_2, true);
+    assert_int_equal(set_processes(HOST_1, "[]"), 0);
+    assert_int_equal(set_processes(HOST_2, many), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        AUTOJSON json_t *all =
+            read_list(fleet_processes_source(fleet, NULL), "processes", sizes[i]);
+        AUTOJSON json_t *hosts = read_list(fleet_hosts_source(fleet), "hosts", sizes[i]);
+        AUTOJSON json_t *one =
+            read_list(fleet_processes_source(fleet, HOST_1), "processes", sizes[i]);
+        assert_int_equal(json_array_size(all), 300);
+        assert_int_equal(json_array_size(hosts), 2);
+        assert_int_equal(json_array_size(one), 0);
+        const json_t *last = json_array_get(all, 299);
+        assert_int_equal(json_get_int(last, "instance", 0), 299);
+        assert_string_equal(json_get_string(last, "host", ""), HOST_2);
+        assert_string_equal(json_get_string(json_object_get(last, "kinds"), "cpu", ""),
+                            "a line?another");
+    }
+}
+
+static void a_list_is_told_as_it_was_while_the_next_one_comes(void **state)
+{
+    char piece[500];
+    AUTOFREE char *before = list_of(1000, "before");
+    AUTOFREE char *after = list_of(10, "after");
+    connect_host(HOST_1, true);
+    assert_int_equal(set_processes(HOST_1, before), 0);
+    struct http_source *s = fleet_processes_source(fleet, HOST_1);
+    assert_int_equal(s->read(s, piece, sizeof piece), sizeof piece);
+    assert_int_equal(set_processes(HOST_1, after), 0);
+    unsigned parts = 0;
+    for (int n; (n = s->read(s, piece, sizeof piece)) > 0; parts++)
+        assert_null(memmem(piece, (size_t)n, "after", 5));
+    assert_true(parts > 100);
+    s->close(s);
+    AUTOJSON json_t *list = processes_of(HOST_1);
+    assert_int_equal(json_array_size(list), 10);
+}
+
+/* Each of them holds another list: past a limit they are cut off. */
+static void old_lists_are_not_held_without_limit(void **state)
+{
+    enum { SLOW = 100 };
+    char piece[100];
+    struct http_source *slow[SLOW];
+    int cut = 0;
+    watched = false;
+    connect_host(HOST_1, true);
+    for (int i = 0; i < SLOW; i++) {
+        AUTOFREE char *list = list_of(LIMIT_INSTANCES, "web");
+        assert_int_equal(set_processes(HOST_1, list), 0);
+        slow[i] = fleet_processes_source(fleet, NULL);
+        assert_int_equal(slow[i]->read(slow[i], piece, sizeof piece), sizeof piece);
+        assert_true(fleet->old_bytes <= LIMIT_OLD_LISTS);
+    }
+    for (int i = 0; i < SLOW; i++) {
+        cut += slow[i]->read(slow[i], piece, sizeof piece) == ERR_BUSY;
+        slow[i]->close(slow[i]);
+    }
+    assert_in_range(cut, 50, SLOW - 1);
+    assert_int_equal(fleet->old_bytes, 0);
+}
+
+static void more_processes_than_a_host_may_have_are_refused(void **state)
+{
+    AUTOFREE char *list = list_of(LIMIT_INSTANCES + 1, "web");
+    connect_host(HOST_1, true);
+    assert_int_equal(set_processes(HOST_1, list), ERR_TOO_BIG);
+}
+
+static void viewers_are_told_of_one_host_once_a_second(void **state)
+{
+    AUTOFREE char *last = list_of(3, "last");
+    connect_host(HOST_1, true);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(set_processes(HOST_1, "[" PROCESS "]"), 0);
+    assert_int_equal(set_processes(HOST_1, last), 0);
+    assert_int_equal(set_processes(HOST_2, "[" PROCESS "]"), 0);
+    fleet_tick(fleet);
+    assert_int_equal(events_of("processes"), 2);
+    usleep(1100 * 1000);
+    fleet_tick(fleet);
+    assert_int_equal(events_of("processes"), 3);
+    const json_t *event = last_event("processes");
+    assert_string_equal(json_get_string(event, "host", ""), HOST_1);
+    assert_int_equal(json_array_size(json_object_get(event, "processes")), 3);
+    fleet_tick(fleet);
+    assert_int_equal(events_of("processes"), 3);
 }
 
 static void makes_no_events_that_nobody_sees(void **state)
@@ -105,7 +244,7 @@ static void refuses_foreign_lists(void **state)
         assert_non_null(strstr(why, "processes[0]"));
     }
     /* What was known stays. */
-    AUTOJSON json_t *list = fleet_processes(fleet, HOST_1);
+    AUTOJSON json_t *list = processes_of(HOST_1);
     assert_int_equal(json_array_size(list), 1);
 }
 
@@ -116,7 +255,7 @@ static void lets_nothing_foreign_in(void **state)
                                    "[{\"app\":\"a\\u001bb\",\"instance\":0,\"status\":\"online\","
                                    "\"env\":{\"SECRET\":\"x\"},\"argv\":[1],\"kinds\":{}}]"),
                      0);
-    AUTOJSON json_t *list = fleet_processes(fleet, HOST_1);
+    AUTOJSON json_t *list = processes_of(HOST_1);
     AUTOFREE char *text = json_dumps(list, 0);
     assert_null(strstr(text, "SECRET"));
     assert_null(strstr(text, "argv"));
@@ -186,6 +325,11 @@ int main(void)
         TEST(writes_when_a_host_comes_and_goes_and_not_in_between),
         TEST(keeps_what_runs_there_as_our_own),
         TEST(makes_no_events_that_nobody_sees),
+        TEST(lists_are_whole_in_pieces_of_any_size),
+        TEST(a_list_is_told_as_it_was_while_the_next_one_comes),
+        TEST(old_lists_are_not_held_without_limit),
+        TEST(more_processes_than_a_host_may_have_are_refused),
+        TEST(viewers_are_told_of_one_host_once_a_second),
         TEST(refuses_foreign_lists),
         TEST(lets_nothing_foreign_in),
         TEST(says_what_can_be_captured),

@@ -1,6 +1,8 @@
 /* remote/http*.c: a real server on loopback, with curl and openssl s_client as strangers. */
 #include "tests/unit/http_server.h"
 
+#include "remote/http_private.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 enum { BIG_MB = 40, RSS_SLACK_KB = 64 << 10 };
 #else
@@ -47,6 +49,49 @@ static void reply_counted(struct http_request *r, uint64_t length, uint64_t fail
                           .delay_ms = delay_ms};
     sources_open++;
     http_reply_source(r, 200, "application/octet-stream", length, &c->source);
+}
+
+/* Ten elements, made on the loop; of /cut, the fifth fails. */
+struct piecemeal {
+    struct http_source source;
+    unsigned made;
+    bool fails;
+};
+
+static int piecemeal_read(struct http_source *s, void *out, size_t size)
+{
+    struct piecemeal *p = (struct piecemeal *)s;
+    if (p->fails && p->made == 5)
+        return -EIO;
+    if (p->made == 10)
+        return 0;
+    int n = snprintf(out, size, "element %u\n", p->made);
+    memset((char *)out + n, '.', size - (size_t)n);
+    p->made++;
+    return (int)size;
+}
+
+static void piecemeal_close(struct http_source *s)
+{
+    sources_closed++;
+    free(s);
+}
+
+static void reply_piecemeal(struct http_request *r, bool fails)
+{
+    struct piecemeal *p = xcalloc(1, sizeof *p);
+    *p = (struct piecemeal){.source = {.read = piecemeal_read, .close = piecemeal_close},
+                            .fails = fails};
+    sources_open++;
+    http_reply_source(r, 200, "text/plain", HTTP_LENGTH_UNKNOWN, &p->source);
+}
+
+enum { LARGE = 12 << 20 };
+
+static void reply_large(struct http_request *r)
+{
+    AUTOFREE char *bytes = xcalloc(1, LARGE);
+    http_reply(r, 200, "text/plain", bytes, LARGE);
 }
 
 static void reply_echo(struct http_request *r)
@@ -106,6 +151,12 @@ static void handle(void *arg, struct http_request *r)
         http_reply_error(r, ERR_NOT_FOUND, "no \"%s\" here", "cat");
     else if (str_eq(r->path, "/keep"))
         kept = r;
+    else if (str_eq(r->path, "/piecemeal"))
+        reply_piecemeal(r, false);
+    else if (str_eq(r->path, "/cut"))
+        reply_piecemeal(r, true);
+    else if (str_eq(r->path, "/large"))
+        reply_large(r);
     else
         reply_echo(r);
 }
@@ -458,6 +509,157 @@ static void cuts_off_when_the_source_fails(void **state)
     UNTIL(sources_closed == sources_open);
 }
 
+static void streams_what_has_no_length(void **state)
+{
+    static const char *const ways[] = {"", "--http1.0"};
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        const char *text = curl(ways[i], "/piecemeal");
+        assert_has(text, "element 0\n");
+        assert_has(text, "element 9\n");
+        assert_int_equal(count_of(text, "element"), 10);
+        assert_int_equal(strlen(text), 10 * ((16 << 10) - 10));
+    }
+    assert_has(curl("-i", "/piecemeal"), "Transfer-Encoding: chunked\r\n");
+    const char *old = curl("-i --http1.0", "/piecemeal");
+    assert_has(old, "Connection: close\r\n");
+    assert_lacks(old, "chunked");
+    const char *head = curl("-I", "/piecemeal");
+    assert_has(head, "200 OK");
+    assert_lacks(head, "Content-Length");
+    assert_lacks(head, "element");
+    assert_has(curl("", "/cut"), "curl: (");
+    UNTIL(sources_closed == sources_open);
+}
+
+/* Asks, and reads as much as a pipe takes. */
+static pid_t ask_and_stop_reading(const char *path)
+{
+    AUTOFREE char *command = xasprintf("curl -s --cacert ca.pem 'https://127.0.0.1:%s%s' | "
+                                       "(head -c 1000 >/dev/null; sleep 4)",
+                                       port(), path);
+    return spawn_shell(command);
+}
+
+static void holds_no_more_than_its_budget(void **state)
+{
+    pid_t slow[2];
+    server->most_bytes = 30 << 20;
+    for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+        slow[i] = ask_and_stop_reading("/large");
+    UNTIL(server->held > 2 * LARGE);
+    const char *text = curl("-i", "/large");
+    assert_has(text, "503 Service Unavailable");
+    assert_has(text, "Retry-After: ");
+    assert_has(text, "too much waits for slow clients");
+    assert_true(server->held < 30 << 20);
+    assert_has(curl("", "/hello"), "hello");
+    /* They take too little, and are gone after a while. */
+    UNTIL(server->held == 0);
+    for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+        UNTIL(has_ended(slow[i]));
+    assert_has(curl("-o /dev/null -w '%{http_code}'", "/large"), "200");
+}
+
+static void bodies_count_like_replies(void **state)
+{
+    server->most_bytes = 1000;
+    const char *text = curl("-i -d $(printf %02000d 1)", "/echo");
+    assert_has(text, "503 Service Unavailable");
+    assert_has(text, "Retry-After: ");
+    assert_has(curl("-d 1234", "/echo"), "\"length\":4");
+    assert_int_equal(server->held, 0);
+    /* What is announced by many fits for each alone: it is looked at again when it comes. */
+    server->held = 900;
+    assert_has(curl("-i -d $(printf %0200d 1)", "/echo"), "503 Service Unavailable");
+    server->held = 0;
+}
+
+static size_t few_for_nobody(const struct http_request *r)
+{
+    return r->cookie ? 2000 : 1000;
+}
+
+static void bodies_may_be_limited_by_the_head(void **state)
+{
+    server->settings.body_limit = few_for_nobody;
+    assert_has(curl("-i -d $(printf %01500d 1)", "/echo"), "413 Content Too Large");
+    assert_has(curl("-b a=b -d $(printf %01500d 1)", "/echo"), "\"length\":1500");
+    assert_has(curl("-i -b a=b -d $(printf %02500d 1)", "/echo"), "413 Content Too Large");
+}
+
+static char refused_path[100];
+
+static void on_refused(void *arg, const struct http_request *r, const char *text)
+{
+    (void)snprintf(refused_path, sizeof refused_path, "%s", r->path);
+}
+
+static void tells_what_it_refused(void **state)
+{
+    server->settings.refused = on_refused;
+    assert_has(curl("-i -H 'Origin: https://evil.com'", "/x"), "403 Forbidden");
+    assert_string_equal(refused_path, "/x");
+}
+
+static void on_other_closed(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void asks_for_https_for_ever_only_on_its_port(void **state)
+{
+    struct http *other;
+    struct http_settings settings = {.listen = "127.0.0.1:0",
+                                     .public_address = "localhost:443",
+                                     .cert_pem = server_pem,
+                                     .chain_pem = ca_pem,
+                                     .key_pem = server_key,
+                                     .handler = handle};
+    assert_lacks(curl("-i", "/hello"), "Strict-Transport-Security");
+    assert_int_equal(http_open(&other, &loop, &settings), 0);
+    const char *text = shell("curl -sS -i --cacert ca.pem 'https://%s/hello'", http_address(other));
+    assert_has(text, "Strict-Transport-Security: max-age=31536000\r\n");
+    bool gone = false;
+    http_close(other, on_other_closed, &gone);
+    UNTIL(gone);
+}
+
+/* The serial number that a handshake shows. */
+static char *shown_serial(void)
+{
+    return xstrdup(shell("openssl s_client -connect 127.0.0.1:%s </dev/null 2>/dev/null | "
+                         "openssl x509 -noout -serial",
+                         port()));
+}
+
+static void takes_another_certificate_while_it_runs(void **state)
+{
+    /* A connection that was there before goes on. */
+    AUTOFREE char *command = xasprintf(
+        "curl -sS --cacert ca.pem https://127.0.0.1:%s/keep https://127.0.0.1:%s/hello >both",
+        port(), port());
+    AUTOFREE char *before = shown_serial();
+    pid_t pid = spawn_shell(command);
+    UNTIL(kept != NULL);
+    AUTOFREE char *old_cert = server_pem;
+    AUTOFREE char *old_key = server_key;
+    issue_server(ca_pem, ca_key, &server_pem, &server_key);
+    assert_int_equal(http_renew(server, server_pem, ca_pem, server_key), 0);
+    AUTOFREE char *after = shown_serial();
+    assert_has(after, "serial=");
+    assert_string_not_equal(before, after);
+    assert_has(curl("", "/hello"), "hello");
+    http_reply(kept, 200, "text/plain", "kept\n", 5);
+    kept = NULL;
+    UNTIL(has_ended(pid));
+    AUTOFREE char *path = in_folder("both");
+    assert_file(path, "kept\nhello\n");
+    /* One that fits nothing changes nothing. */
+    assert_true(http_renew(server, old_cert, ca_pem, server_key) < 0);
+    AUTOFREE char *still = shown_serial();
+    assert_string_equal(still, after);
+}
+
 static void drops_a_client_that_stops_reading(void **state)
 {
     /* It takes a little, then stands still until it is told. */
@@ -584,6 +786,13 @@ int main(void)
         TEST(streams_large_replies_in_little_memory),
         TEST(streams_every_byte),
         TEST(cuts_off_when_the_source_fails),
+        TEST(streams_what_has_no_length),
+        TEST(holds_no_more_than_its_budget),
+        TEST(bodies_count_like_replies),
+        TEST(bodies_may_be_limited_by_the_head),
+        TEST(tells_what_it_refused),
+        TEST(asks_for_https_for_ever_only_on_its_port),
+        TEST(takes_another_certificate_while_it_runs),
         TEST(drops_a_client_that_stops_reading),
         TEST(survives_a_client_that_leaves),
         TEST(gives_a_handler_all_the_time_it_needs),

@@ -26,7 +26,7 @@ static int start(void **state)
     return start_server(state, handle);
 }
 
-static char seen[4 << 20];
+static char seen[16 << 20];
 static size_t seen_len;
 
 /* Does what came from the server hold these bytes? */
@@ -108,6 +108,43 @@ static void tells_what_happens(void **state)
     leave();
     UNTIL(!live_watched(live));
     publish("nobody", 1);
+}
+
+static void tells_what_is_longer_than_the_queue(void **state)
+{
+    look(COOKIE, "");
+    UNTIL(has_come_text("welcome"));
+    publish("long", LIMIT_LIVE_QUEUE + (1 << 20));
+    wait_ms(50);
+    publish("behind", 1);
+    UNTIL(has_come_text("\"behind\"") || has_come_text("resync"));
+    assert_true(has_come_text("\"long\""));
+    assert_true(seen_len > LIMIT_LIVE_QUEUE + (1 << 20));
+    leave();
+}
+
+/* It answers pings and reads nothing. */
+static void drops_who_takes_too_little(void **state)
+{
+    AUTOFREE char *path = in_folder("voice");
+    AUTOFREE char *command =
+        xasprintf("exec 2>/dev/null; (printf '" HANDSHAKE COOKIE "\\r\\n'; cat voice) | "
+                  "timeout 30 openssl s_client -quiet -no_ign_eof -connect 127.0.0.1:%s | sleep 20",
+                  port());
+    assert_int_equal(mkfifo(path, 0600), 0);
+    viewer = spawn_shell(command);
+    voice = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    UNTIL(live_watched(live));
+    wait_ms(200);
+    publish("long", 30 << 20);
+    live_tick_every(live, 200);
+    for (int i = 0; i < 60 && live_watched(live); i++) {
+        (void)!write(voice, "\212\200\0\0\0\0", 6);
+        wait_ms(50);
+    }
+    assert_false(live_watched(live));
+    (void)close(voice);
+    UNTIL(has_ended(viewer));
 }
 
 static void answers_pings_and_closes(void **state)
@@ -261,6 +298,8 @@ int main(void)
     log_init("test", getenv("PROCTOR_LOG") ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
         TEST(tells_what_happens),
+        TEST(tells_what_is_longer_than_the_queue),
+        TEST(drops_who_takes_too_little),
         TEST(answers_pings_and_closes),
         TEST(dismisses_who_says_anything),
         TEST(sends_nobody_away),

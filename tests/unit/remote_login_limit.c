@@ -137,10 +137,26 @@ static void one_client_has_64_bits_of_ipv6(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void failures_fade(void **state)
+{
+    struct login_limit *f = login_limit_new(10, 4);
+    login_limit_fade(f, 1000);
+    for (int i = 0; i < 10; i++)
+        login_limit_failed(f, "ann", 0);
+    assert_int_equal(login_limit_wait_ms(f, "ann", 0), 1000);
+    /* One each second for an hour: never more than the free ones and a few. */
+    for (int64_t now_ms = 2000; now_ms < 3600 * 1000; now_ms += 1000) {
+        assert_int_equal(login_limit_wait_ms(f, "ann", now_ms), 0);
+        login_limit_failed(f, "ann", now_ms);
+    }
+    login_limit_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_unknown_key_may_try),
+        TEST(failures_fade),
         TEST(the_first_failures_are_free),
         TEST(the_wait_doubles_from_one_second_up_to_five_minutes),
         TEST(a_refused_try_does_not_make_the_wait_longer),

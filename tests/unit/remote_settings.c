@@ -61,6 +61,7 @@ static void takes_every_option(void **state)
 static void names_the_option_that_is_wrong(void **state)
 {
     char *const wrong[][3] = {
+        {(char *)"--data", (char *)"", (char *)"--data"},
         {(char *)"--keep-days", (char *)"0", (char *)"--keep-days"},
         {(char *)"--keep-size", (char *)"much", (char *)"--keep-size"},
         {(char *)"--agent-cert-life", (char *)"1s", (char *)"--agent-cert-life"},

@@ -12,6 +12,7 @@ static void put(unsigned n, const char *host, const char *app, const char *state
     (void)snprintf(row.host, sizeof row.host, "%s", host);
     (void)snprintf(row.app, sizeof row.app, "%s", app);
     (void)snprintf(row.state, sizeof row.state, "%s", state);
+    row.instance = n;
     nth_id(100 + n / 2, row.request);
     assert_int_equal(captures_add(db, &row), 0);
 }
@@ -163,10 +164,34 @@ static void one_that_was_given_up_is_still_open(void **state)
     assert_listed(&(struct capture_filter){.open_only = true}, "1 ");
     (void)strcpy(row.state, "done");
     row.given_up = false;
+    row.result_owed = true;
+    row.ended_ms = 5;
+    assert_int_equal(captures_update(db, &row), 0);
+    assert_listed(&(struct capture_filter){.open_only = true}, "1 ");
+    assert_listed(&(struct capture_filter){.open_only = true, .ended_only = true}, "1 ");
+    assert_listed(&(struct capture_filter){.unended_only = true}, "");
+    assert_listed(&(struct capture_filter){.open_only = true, .revoked_only = true}, "");
+    assert_int_equal(hosts_revoke(db, HOST_1, 7), 0);
+    assert_listed(&(struct capture_filter){.open_only = true, .revoked_only = true}, "1 ");
+    row.result_owed = false;
     assert_int_equal(captures_update(db, &row), 0);
     assert_listed(&(struct capture_filter){.open_only = true}, "");
     commit();
     capture_row_clear(&row);
+}
+
+static void an_order_has_each_process_once(void **state)
+{
+    char id[UUID_TEXT];
+    nth_id(1, id);
+    struct capture_row row = a_capture(id);
+    begin();
+    assert_int_equal(captures_add(db, &row), 0);
+    nth_id(2, row.id);
+    assert_int_equal(captures_add(db, &row), ERR_EXISTS);
+    row.pid = 9;
+    assert_int_equal(captures_add(db, &row), 0);
+    commit();
 }
 
 static void lists_a_page_or_all_that_are_open(void **state)
@@ -179,7 +204,7 @@ static void lists_a_page_or_all_that_are_open(void **state)
     assert_int_equal(captures_list(db, &(struct capture_filter){0}, &list), 0);
     assert_int_equal(list.count, LIMIT_PAGE_ROWS);
     capture_list_clear(&list);
-    assert_int_equal(captures_list(db, &(struct capture_filter){.open_only = true}, &list), 0);
+    assert_int_equal(captures_list(db, &(struct capture_filter){.unended_only = true}, &list), 0);
     assert_int_equal(list.count, LIMIT_PAGE_ROWS + 10);
     capture_list_clear(&list);
 }
@@ -192,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(changes_what_may_change, make_db, remove_db),
         cmocka_unit_test_setup_teardown(lists_by_what_is_asked_for, make_db, remove_db),
         cmocka_unit_test_setup_teardown(one_that_was_given_up_is_still_open, make_db, remove_db),
+        cmocka_unit_test_setup_teardown(an_order_has_each_process_once, make_db, remove_db),
         cmocka_unit_test_setup_teardown(lists_a_page_or_all_that_are_open, make_db, remove_db),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,44 @@ static void closes_to_others_what_was_open(void **state)
     open_db();
     assert_mode("data", 0700);
     assert_mode("data/console.db", 0600);
+    assert_mode("data/console.db-wal", 0600);
+    assert_mode("data/console.db-shm", 0600);
+    close_db();
+}
+
+static void a_folder_of_somebody_else_stays_as_it_is(void **state)
+{
+    AUTOFREE char *dir = data_dir(), *notes = in_folder("data/notes");
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(chmod(dir, 0755), 0);
+    put_file(notes, "notes");
+    assert_refused(ERR_INVALID);
+    assert_mode("data", 0755);
+    assert_int_equal(unlink(notes), 0);
+    /* Nothing was made in it, so it is empty now. */
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static void a_database_of_somebody_else_stays_as_it_is(void **state)
+{
+    AUTOFREE char *dir = data_dir(), *file = db_file(), *segments = in_folder("data/segments");
+    assert_int_equal(mkdir(dir, 0700), 0);
+    behind("CREATE TABLE recipes (name TEXT)");
+    assert_int_equal(chmod(dir, 0755), 0);
+    assert_int_equal(chmod(file, 0644), 0);
+    assert_refused(ERR_INVALID);
+    assert_mode("data", 0755);
+    assert_mode("data/console.db", 0644);
+    assert_int_equal(access(segments, F_OK), -1);
+}
+
+static void an_empty_folder_becomes_ours(void **state)
+{
+    AUTOFREE char *dir = data_dir();
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_int_equal(chmod(dir, 0755), 0);
+    open_db();
+    assert_mode("data", 0700);
     close_db();
 }
 
@@ -145,6 +183,12 @@ static void refuses_what_is_no_database(void **state)
     assert_null(opened);
 }
 
+static void remove_data(void)
+{
+    AUTOFREE char *command = xasprintf("rm -r '%s/data'", folder);
+    assert_int_equal(system(command), 0);
+}
+
 static void scratch(off_t offset, size_t len)
 {
     AUTOFREE char *file = db_file(), *rubbish = make_bytes(7, len);
@@ -164,14 +208,24 @@ static void refuses_a_damaged_database(void **state)
         close_db();
         scratch(places[i], 4000);
         assert_refused(ERR_INVALID);
-        AUTOFREE char *file = db_file();
-        assert_int_equal(unlink(file), 0);
+        remove_data();
     }
     open_db();
     close_db();
     AUTOFREE char *file = db_file();
     assert_int_equal(truncate(file, 8192 * 5), 0);
     assert_refused(ERR_INVALID);
+}
+
+/* A new one would have no rows for what lies there, and mending would take it away. */
+static void results_without_their_database_are_no_place_to_begin(void **state)
+{
+    AUTOFREE char *file = db_file();
+    open_db();
+    close_db();
+    assert_int_equal(unlink(file), 0);
+    assert_refused(ERR_INVALID);
+    assert_int_equal(access(file, F_OK), -1);
 }
 
 static void an_empty_file_is_a_new_database(void **state)
@@ -328,6 +382,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(makes_a_database_that_is_ours_alone, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(closes_to_others_what_was_open, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_folder_of_somebody_else_stays_as_it_is, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_database_of_somebody_else_stays_as_it_is, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(an_empty_folder_becomes_ours, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(leaves_nothing_open, make_db, remove_db),
         cmocka_unit_test_setup_teardown(refuses_a_database_of_a_newer_proctor, make_folder,
                                         remove_folder),
@@ -335,6 +394,8 @@ int main(void)
                                         remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_database, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_a_damaged_database, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(results_without_their_database_are_no_place_to_begin,
+                                        make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(an_empty_file_is_a_new_database, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_step_of_the_schema_is_whole_or_not_there, make_folder,

@@ -9,6 +9,7 @@
 
 #include "lib/base/loop.h"
 #include "remote/store/accounts.h"
+#include "remote/store/db_private.h"
 #include "remote/store/sql.h"
 #include "remote/store/store.h"
 
@@ -216,7 +217,7 @@ static void a_part_stays_as_long_as_it_was_acknowledged(void **state)
     assert_int_equal(captures_add(db, &capture), 0);
     assert_int_equal(incoming_begin(db, id, LEN, sums.stored_sha256, &offset), 0);
     commit();
-    fill_disk(1 << 20);
+    fill_disk(18 << 20);
     int r = 0;
     while (r == 0) {
         begin();
@@ -228,6 +229,8 @@ static void a_part_stays_as_long_as_it_was_acknowledged(void **state)
         have += r == 0 ? PIECE : 0;
     }
     assert_int_equal(r, -ENOSPC);
+    /* Some is left for the rows. */
+    assert_true(room() >= 15 << 20);
     assert_true(have > 0 && have < LEN);
     assert_tally("incoming", 1, have);
     empty_disk();
@@ -266,6 +269,95 @@ static void a_result_is_not_begun_without_room_for_it(void **state)
     assert_int_equal(incoming_begin(db, id, 10 << 20, hash, &offset), -ENOSPC);
     db_rollback(db);
     assert_tally("incoming", 1, 0);
+}
+
+static uint64_t offset_of;
+static int begin_part(unsigned n, uint64_t len)
+{
+    char id[UUID_TEXT];
+    uint8_t hash[SHA256_BYTES] = {(uint8_t)n};
+    nth_id(n, id);
+    begin();
+    int r = incoming_begin(db, id, len, hash, &offset_of);
+    if (r < 0)
+        db_rollback(db);
+    else
+        commit();
+    return r;
+}
+
+static void add_to_part(unsigned n, size_t len)
+{
+    char id[UUID_TEXT];
+    AUTOFREE char *bytes = make_bytes(n, len);
+    nth_id(n, id);
+    begin();
+    assert_int_equal(incoming_add(db, id, 0, bytes, len), 0);
+    commit();
+}
+
+static int make_room(unsigned n, uint64_t len)
+{
+    char id[UUID_TEXT];
+    const struct retention limits = {.limit_bytes = 1 << 30};
+    nth_id(n, id);
+    begin();
+    int r = retention_make_room(db, id, len, &limits, loop_wall_ms());
+    commit();
+    return r;
+}
+
+static void what_others_still_have_to_bring_is_no_room(void **state)
+{
+    need_disk();
+    assert_int_equal(begin_part(1, 20 << 20), 0);
+    assert_int_equal(begin_part(2, 20 << 20), -ENOSPC);
+    assert_int_equal(begin_part(2, 10 << 20), 0);
+    /* What has come is on the disk, and is not counted twice. */
+    add_to_part(1, 5 << 20);
+    assert_int_equal(begin_part(3, 1 << 20), 0);
+    /* What nobody brings any more keeps nothing free. */
+    assert_int_equal(db_exec(db, "UPDATE incoming SET touched_ms = 5"), 0);
+    assert_int_equal(begin_part(4, 20 << 20), 0);
+}
+
+static void room_is_made_by_removing_the_oldest(void **state)
+{
+    need_disk();
+    for (unsigned i = 1; i <= 3; i++)
+        bring_one(i, 5 << 20);
+    /* The limit is far away, but the disk is smaller. */
+    assert_int_equal(begin_part(9, 28 << 20), -ENOSPC);
+    int removed = 0;
+    while (make_room(9, 28 << 20) == 1)
+        removed++;
+    assert_true(removed > 0);
+    assert_int_equal(begin_part(9, 28 << 20), 0);
+    assert_profile(3, 3, 5 << 20);
+    /* Nothing is removed for what can never be. */
+    assert_int_equal(make_room(10, 90 << 20), 0);
+    assert_profile(3, 3, 5 << 20);
+}
+
+static void the_youngest_part_goes_when_nothing_else_helps(void **state)
+{
+    need_disk();
+    assert_int_equal(begin_part(1, 15 << 20), 0);
+    assert_int_equal(begin_part(2, 15 << 20), 0);
+    add_to_part(1, 4 << 20);
+    add_to_part(2, 5 << 20);
+    fill_disk(70 << 20);
+    /* A third one takes nobody's place. */
+    assert_int_equal(make_room(3, 10 << 20), 0);
+    assert_tally("incoming", 2, 9 << 20);
+    assert_int_equal(make_room(1, 15 << 20), 1);
+    assert_tally("incoming", 1, 4 << 20);
+    assert_int_equal(make_room(1, 15 << 20), 0);
+    assert_tally("incoming", 1, 4 << 20);
+    /* But that of one that nobody brings any more. */
+    assert_int_equal(db_exec(db, "UPDATE incoming SET touched_ms = 5"), 0);
+    assert_int_equal(make_room(3, 20 << 20), 1);
+    assert_tally("incoming", 0, 0);
 }
 
 static void a_full_disk_is_emptied_by_retention(void **state)
@@ -344,6 +436,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_part_stays_as_long_as_it_was_acknowledged, mount_disk,
                                         unmount_disk),
         cmocka_unit_test_setup_teardown(a_result_is_not_begun_without_room_for_it, mount_disk,
+                                        unmount_disk),
+        cmocka_unit_test_setup_teardown(what_others_still_have_to_bring_is_no_room, mount_disk,
+                                        unmount_disk),
+        cmocka_unit_test_setup_teardown(room_is_made_by_removing_the_oldest, mount_disk,
+                                        unmount_disk),
+        cmocka_unit_test_setup_teardown(the_youngest_part_goes_when_nothing_else_helps, mount_disk,
                                         unmount_disk),
         cmocka_unit_test_setup_teardown(a_full_disk_is_emptied_by_retention, mount_disk,
                                         unmount_disk),

@@ -98,7 +98,8 @@ static void refuses_what_cannot_be_a_result(void **state)
         assert_int_equal(incoming_begin(db, odd[i], 10, hash, &offset), ERR_INVALID);
         assert_int_equal(incoming_add(db, odd[i], 0, "x", 1), ERR_NOT_FOUND);
         assert_int_equal(incoming_drop(db, odd[i]), 0);
-        assert_int_equal(incoming_check(folder, odd[i], &sums, text, sizeof text), ERR_INVALID);
+        assert_int_equal(incoming_check(folder, odd[i], &sums, NULL, text, sizeof text),
+                         ERR_INVALID);
     }
     assert_int_equal(incoming_begin(db, id, 0, hash, &offset), ERR_INVALID);
     assert_int_equal(incoming_begin(db, id, LIMIT_BLOB_STORED + 1, hash, &offset), ERR_TOO_BIG);
@@ -191,7 +192,7 @@ static void assert_check(const struct blob_sums *announced, int error, const cha
 {
     AUTOFREE char *dir = data_dir();
     char text[200] = "";
-    assert_int_equal(incoming_check(dir, id, announced, text, sizeof text), error);
+    assert_int_equal(incoming_check(dir, id, announced, NULL, text, sizeof text), error);
     assert_string_equal(text, sentence);
 }
 

@@ -83,7 +83,7 @@ static void a_second_time_nothing_happens(void **state)
     bring_one(1, 1000);
     struct profile_row row = get(1);
     begin();
-    assert_int_equal(profiles_add(db, &row), 0);
+    assert_int_equal(profiles_add(db, &row), 1);
     commit();
     assert_tally("segments", 1, 1000);
     assert_profile(1, 1, 1000);

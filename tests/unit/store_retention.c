@@ -243,6 +243,7 @@ static void rows_of_captures_go_after_twice_the_time(void **state)
         row = a_capture(id);
         (void)snprintf(row.state, sizeof row.state, "%s", states[i]);
         row.given_up = i == 1;
+        row.ended_ms = i > 0 ? 1500 : 0;
         assert_int_equal(captures_add(db, &row), 0);
     }
     commit();

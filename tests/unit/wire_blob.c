@@ -252,6 +252,22 @@ static void refuses_frames_that_are_no_chunks(void **state)
     assert_int_equal(chunk.blob, 77);
 }
 
+static void a_check_that_is_stopped_ends_at_once(void **state)
+{
+    struct blob_sums made, read;
+    atomic_bool stop = false;
+    AUTOCLOSE int plain = open_in_folder("zeros");
+    AUTOCLOSE int packed = open_in_folder("packed-zeros");
+    assert_int_equal(ftruncate(plain, 8 << 20), 0);
+    assert_int_equal(blob_compress(plain, packed, &made), 0);
+    assert_int_equal(blob_check(packed, made.stored_bytes, 8 << 20, &stop, &read), 0);
+    assert_sums(&made, &read);
+    assert_int_equal(blob_check(packed, made.stored_bytes, (8 << 20) - 1, &stop, &read),
+                     ERR_TOO_BIG);
+    atomic_store(&stop, true);
+    assert_int_equal(blob_check(packed, made.stored_bytes, 8 << 20, &stop, &read), ERR_STOPPING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +280,8 @@ int main(void)
                                         remove_folder),
         cmocka_unit_test_setup_teardown(errors_of_the_files_go_up, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(takes_a_few_megabytes_whatever_the_size, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_check_that_is_stopped_ends_at_once, make_folder,
                                         remove_folder),
         cmocka_unit_test(a_chunk_reads_as_it_was_written),
         cmocka_unit_test(the_header_is_big_endian),
