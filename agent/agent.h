@@ -29,7 +29,7 @@ struct agent {
     struct conn conn;
     struct captures captures;
     struct delivery *delivery;
-    struct link *link; /* to the console */
+    struct link *link;   /* to the console */
     uv_timer_t deadline; /* of the hello, later of the last bytes */
     enum agent_phase phase;
     bool failed; /* it ended for another reason than that the supervisor is gone or said so */

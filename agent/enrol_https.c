@@ -23,7 +23,7 @@ enum { NOT_PINNED = 50 };
 
 /* ---- libcurl --------------------------------------------------------------------------------- */
 
-/* clang-format off */
+// clang-format off
 #define CURL_FUNCTIONS(X)                                                                          \
     X(global_init) X(easy_init) X(easy_setopt) X(easy_perform) X(easy_getinfo) X(easy_cleanup)     \
     X(easy_strerror) X(slist_append) X(slist_free_all)
@@ -33,7 +33,7 @@ struct curl_library {
     CURL_FUNCTIONS(X)
 #undef X
 };
-/* clang-format on */
+// clang-format on
 
 static int find_function(void *library, const char *name, void *ret_function)
 {
@@ -113,16 +113,14 @@ static bool set_https_only(const struct post *p)
 static bool set_security(const struct post *p)
 {
     __typeof__(curl_easy_setopt) *set = p->curl.easy_setopt;
-    return set_https_only(p) &&
-           set(p->handle, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+    return set_https_only(p) && set(p->handle, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
            set(p->handle, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
            set(p->handle, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
            set(p->handle, CURLOPT_CAINFO, NULL) == CURLE_OK &&
            set(p->handle, CURLOPT_CAPATH, NULL) == CURLE_OK &&
            set(p->handle, CURLOPT_SSL_CTX_FUNCTION, on_tls_context) == CURLE_OK &&
            set(p->handle, CURLOPT_SSL_CTX_DATA, p) == CURLE_OK &&
-           (!address_is_loopback(p->token->host) ||
-            set(p->handle, CURLOPT_PROXY, "") == CURLE_OK);
+           (!address_is_loopback(p->token->host) || set(p->handle, CURLOPT_PROXY, "") == CURLE_OK);
 }
 
 static bool set_limits(const struct post *p)
@@ -166,9 +164,10 @@ static int explain_untrusted(const struct post *p, char *text, size_t size)
     char why[300];
     (void)p->curl.easy_getinfo(p->handle, CURLINFO_SSL_VERIFYRESULT, &result);
     if (result == NOT_PINNED) {
-        (void)snprintf(text, size,
-                       "the console at %s does not have the CA that the token names: nothing was sent",
-                       p->token->address);
+        (void)snprintf(
+            text, size,
+            "the console at %s does not have the CA that the token names: nothing was sent",
+            p->token->address);
         return ERR_UNTRUSTED;
     }
     if (result != 0)

@@ -14,7 +14,9 @@ static bool is_control(const char *text, size_t i)
 
 void foreign_copy(char *ret_text, size_t size, const char *text)
 {
-    size_t len = text ? strlen(text) : 0;
+    if (!text)
+        text = "";
+    size_t len = strlen(text);
     if (len >= size) {
         len = size - 1;
         while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)

@@ -153,7 +153,7 @@ static int read_link(const char *home, struct identity *id)
 {
     AUTOFREE char *text = NULL;
     int r = read_file(home, LINK_FILE, LINK_FILE_MAX, &text);
-    if (r < 0)
+    if (!text)
         return r;
     AUTOJSON json_t *link = json_object_parse(text, strlen(text));
     if (!link)

@@ -110,7 +110,8 @@ uint64_t processes_hash(const json_t *list)
 static void cut(struct processes *p, json_t *list, size_t keep)
 {
     if (!p->cut)
-        log_warn(0, "this host has too many processes for one message, the console is not told of all");
+        log_warn(
+            0, "this host has too many processes for one message, the console is not told of all");
     p->cut = true;
     while (json_array_size(list) > keep)
         (void)json_array_remove(list, json_array_size(list) - 1);

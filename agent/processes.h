@@ -24,9 +24,9 @@ struct processes {
     processes_send_cb send;
     void *arg;
     bool open;
-    bool sent;          /* on this channel */
-    bool cut;           /* the list does not fit into one message; said once */
-    int64_t asked_ms;   /* 0: no request waits */
+    bool sent;        /* on this channel */
+    bool cut;         /* the list does not fit into one message; said once */
+    int64_t asked_ms; /* 0: no request waits */
     int64_t sent_ms;
     uint64_t last_hash; /* of what was sent */
 };

@@ -179,7 +179,7 @@ static void try_next(struct uplink *u)
     while (u->tried < u->found.count) {
         const char *address = u->found.address[u->tried++];
         bool opened = uplink_socket_open(&u->socket, u->context, address, u->address.port,
-                                           u->header, &socket_callbacks, u, text, sizeof text) == 0;
+                                         u->header, &socket_callbacks, u, text, sizeof text) == 0;
         if (opened)
             return;
     }

@@ -235,7 +235,8 @@ void uplink_session_data(struct uplink_session *s, const char *data, size_t len,
     if (s->over)
         return;
     if (binary) {
-        uplink_session_end(s, ERR_PROTOCOL, "the console sent a binary frame, which agents do not take");
+        uplink_session_end(s, ERR_PROTOCOL,
+                           "the console sent a binary frame, which agents do not take");
         return;
     }
     if (final && s->in.len == 0) {

@@ -18,9 +18,9 @@
 #include "lib/wire/channel.h"
 
 enum {
-    UPLINK_GAP = 16,       /* bytes before each frame that libwebsockets fills */
+    UPLINK_GAP = 16,        /* bytes before each frame that libwebsockets fills */
     UPLINK_PING_MS = 10000, /* after so much silence of our own */
-    UPLINK_TEXT = 400,     /* room for a sentence */
+    UPLINK_TEXT = 400,      /* room for a sentence */
 };
 
 /* What the console takes; the words in its hello. */

@@ -94,10 +94,8 @@ struct uplink_context *uplink_context_new(uv_loop_t *loop, char *reterr_text, si
 
 int uplink_context_use(struct uplink_context *c, const struct identity *id, const char *host)
 {
-    const struct tls_setup setup = {.cert_pem = id->cert_pem,
-                                    .key_pem = id->key_pem,
-                                    .ca_pem = id->ca_pem,
-                                    .host = host};
+    const struct tls_setup setup = {
+        .cert_pem = id->cert_pem, .key_pem = id->key_pem, .ca_pem = id->ca_pem, .host = host};
     return tls_setup(c->ssl_ctx, &setup);
 }
 
@@ -132,10 +130,11 @@ int uplink_socket_open(struct uplink_socket *s, struct uplink_context *c, const 
         .port = (int)port,
         .path = "/",
         .host = host,
-        .ssl_connection = LCCSCF_USE_SSL | LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
-                          /* What tls_setup() says about the host stands; this would also cut an IPv6 address at its first
+        .ssl_connection =
+            LCCSCF_USE_SSL | LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
+            /* What tls_setup() says about the host stands; this would also cut an IPv6 address at its first
                            * colon. */
-                          LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK,
+            LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK,
         .alpn = "http/1.1",
         .protocol = CHANNEL_SUBPROTOCOL,
         .local_protocol_name = CHANNEL_SUBPROTOCOL,
@@ -160,8 +159,8 @@ void uplink_socket_want_room(struct uplink_socket *s)
 
 void uplink_socket_write(struct uplink_socket *s, char *bytes, size_t len, bool binary)
 {
-    int n = lws_write(s->wsi, (unsigned char *)bytes, len,
-                      binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT);
+    int n =
+        lws_write(s->wsi, (unsigned char *)bytes, len, binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT);
     s->failed = n < (int)len;
 }
 

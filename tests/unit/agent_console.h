@@ -150,7 +150,8 @@ static inline void console_take(const char *text, size_t len)
     const struct channel_type *type = NULL;
     json_t *message = NULL;
     char why[300] = "";
-    int r = channel_parse(text, len, CHANNEL_AGENT, console.phase, &type, &message, why, sizeof why);
+    int r =
+        channel_parse(text, len, CHANNEL_AGENT, console.phase, &type, &message, why, sizeof why);
     console.phase = CHANNEL_OPEN;
     if (r < 0)
         fail_msg("the agent sent what is not in the table: %s: %.*s", why, (int)len, text);
@@ -285,10 +286,8 @@ static inline void console_open(void)
     };
     AUTOFREE char *csr = NULL;
     void *loops[] = {&console.loop};
-    console = (struct console){.in = BUF_INIT(2 << 20),
-                               .request = BUF_INIT(2 << 20),
-                               .status = 201,
-                               .life_s = 3600};
+    console = (struct console){
+        .in = BUF_INIT(2 << 20), .request = BUF_INIT(2 << 20), .status = 201, .life_s = 3600};
     assert_int_equal(uv_loop_init(&console.loop), 0);
     console_make_ca(&console.ca_key, &console.ca_pem);
     assert_int_equal(key_make(&console.server_key), 0);

@@ -276,7 +276,11 @@ static void refuses_answers_that_are_not_for_us(void **state)
 
 static void refuses_answers_of_the_wrong_form(void **state)
 {
-    static const char *const bodies[] = {"", "[]", "{}", "{\"host\":1}", "<html>",
+    static const char *const bodies[] = {"",
+                                         "[]",
+                                         "{}",
+                                         "{\"host\":1}",
+                                         "<html>",
                                          "{\"host\":\"" HOST "\",\"certificate\":\"x\",\"ca\":"
                                          "\"y\",\"agents\":\"a:1\"}"};
     AUTOIDENTITY struct identity id = {0};
@@ -284,8 +288,8 @@ static void refuses_answers_of_the_wrong_form(void **state)
     struct enrol_token token = token_of_ca();
     for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
         AUTOIDENTITY struct identity got = {.key_pem = xstrdup(id.key_pem)};
-        assert_true(enrol_answer_read(bodies[i], strlen(bodies[i]), &token, 1, &got, why,
-                                      sizeof why) < 0);
+        assert_true(
+            enrol_answer_read(bodies[i], strlen(bodies[i]), &token, 1, &got, why, sizeof why) < 0);
         assert_non_null(strstr(why, "console.example:7443"));
     }
     AUTOJSON json_t *answer = answer_of(&id);
@@ -311,10 +315,9 @@ static void says_what_the_console_says(void **state)
 
 static void reads_addresses(void **state)
 {
-    static const char *const wrong[] = {"",      "host",    "host:",    ":1",      "host:0",
-                                        "h:1x",  "h:65536", "::1:7444", "[::1]",   "[h]:1",
-                                        "[]:1",  "h h:1",   "h:+1",     "[::1]:0", "127.0.0.1.:1",
-                                        "[::1:1"};
+    static const char *const wrong[] = {
+        "",      "host",  "host:", ":1",    "host:0", "h:1x",    "h:65536",      "::1:7444",
+        "[::1]", "[h]:1", "[]:1",  "h h:1", "h:+1",   "[::1]:0", "127.0.0.1.:1", "[::1:1"};
     struct address a;
     assert_int_equal(address_parse("console.example:7444", &a), 0);
     assert_true(str_eq(a.host, "console.example") && a.port == 7444 && !a.numeric);
@@ -332,9 +335,13 @@ static void reads_addresses(void **state)
 static void makes_foreign_sentences_fit(void **state)
 {
     char text[9];
-    foreign_copy(text, sizeof text, "a\nb\x1b\x7f\xc2\x9b" "c");
+    foreign_copy(text, sizeof text,
+                 "a\nb\x1b\x7f\xc2\x9b"
+                 "c");
     assert_string_equal(text, "a?b???c");
-    foreign_copy(text, 8, "aaaaaa\xc3\xa4" "b");
+    foreign_copy(text, 8,
+                 "aaaaaa\xc3\xa4"
+                 "b");
     assert_string_equal(text, "aaaaaa");
     foreign_copy(text, sizeof text, NULL);
     assert_string_equal(text, "");

@@ -278,7 +278,8 @@ static void passes_the_consoles_refusal_on(void **state)
 {
     AUTOFREE char *token = console_token(console.ca_pem);
     console.status = 403;
-    console.answer = "{\"error\":{\"name\":\"EXPIRED\",\"message\":\"this token was used already\"}}";
+    console.answer =
+        "{\"error\":{\"name\":\"EXPIRED\",\"message\":\"this token was used already\"}}";
     request("set", "link.set", token);
     assert_refused("set", "EXPIRED", "refuses: this token was used already");
 }

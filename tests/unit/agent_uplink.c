@@ -291,7 +291,8 @@ static const struct uplink_session_callbacks session_callbacks = {
 };
 
 #define HELLO                                                                                      \
-    "{\"type\":\"hello\",\"min_version\":1,\"max_version\":1,\"version\":%d,\"capabilities\":[%s]," \
+    "{\"type\":\"hello\",\"min_version\":1,\"max_version\":1,\"version\":%d,\"capabilities\":[%s]" \
+    ","                                                                                            \
     "\"release\":\"1\",\"host\":\"%s\",\"now_ms\":1}"
 
 static void session_begin(struct uplink_session *s, int version, const char *words,
