@@ -7,7 +7,9 @@ struct agents;
 struct authority;
 struct dispatch;
 struct fleet;
+struct history;
 struct live;
+struct logs;
 struct store;
 
 struct agents_settings {
@@ -19,6 +21,8 @@ struct agents_settings {
     struct fleet *fleet;
     struct dispatch *dispatch;
     struct live *live; /* for {"type":"profile"} */
+    struct history *history;
+    struct logs *logs;
 };
 
 /* Makes the vhost and listens. */

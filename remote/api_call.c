@@ -65,6 +65,7 @@ int api_status(int error)
     case ERR_UNREACHABLE:
     case ERR_STOPPING:
     case ERR_NOT_READY:
+    case -ETIMEDOUT:
         return 503;
     case -ENOSPC:
         return 507;
