@@ -3,7 +3,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { inRelease, fileOf, once } from '../lib/page.mjs';
-import { everyPage, startWithResults } from '../lib/pages.mjs';
+import { everyPage, pagesOf, startWithResults } from '../lib/pages.mjs';
 
 const file = fileOf('looks');
 const all = once(() => startWithResults(file));
@@ -48,6 +48,40 @@ test('axe-core and the ruler do find what is wrong', inRelease, async t => {
     });
     assert.match((await visit.violations()).join(), /image-alt/);
     assert.match((await visit.overflow()).join(), /IMG/);
+});
+
+// Place, size and colours of everything whose text does not change by itself.
+const looksOf = visit => visit.page.evaluate(() => [...document.querySelectorAll('main :is(button, a, input, select, label, h1, h2, legend, canvas, th)')]
+    .filter(one => !one.closest('tbody, .tile-grid, .u-legend')).map(one => {
+        const { width, height } = one.getBoundingClientRect(), style = getComputedStyle(one);
+        return [one.tagName, (one.textContent || one.name || '').trim().slice(0, 30), Math.round(width), Math.round(height), style.opacity,
+            style.color, style.backgroundColor, style.fontSize, style.fontWeight].join(' ');
+    }));
+
+test('a page looks the same whichever pages were seen before it', inRelease, async t => {
+    const { browser } = await all();
+    const pages = Object.values(pagesOf(await all())).filter(([address]) => !/focus=$/.test(address));
+    const long = await browser.visit(t, '/captures', { as: 'admin' });
+    const open = async (visit, way, [address, ready]) => {
+        await visit[way](address);
+        await visit.sees(ready(visit));
+        await visit.settled();
+        await visit.page.mouse.move(0, 0);
+    };
+    for (const page of pages) {
+        await long.goWithin('/nowhere');
+        await open(long, 'goWithin', page);
+    }
+    const fresh = await browser.visit(t, null, { as: 'admin' });
+    const found = [];
+    for (const page of pages) {
+        await long.goWithin('/nowhere');
+        await open(long, 'goWithin', page);
+        await open(fresh, 'goto', page);
+        const [before, after] = [await looksOf(fresh), await looksOf(long)];
+        found.push(...after.filter((text, i) => text !== before[i]).slice(0, 3).map(text => `${page[0]}: ${text}, not ${before[after.indexOf(text)]}`));
+    }
+    assert.deepEqual(found, []);
 });
 
 test('from the log-in to the fleet not more than 100 KB come over the line', inRelease, async t => {

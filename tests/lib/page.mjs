@@ -209,6 +209,14 @@ export class Visit {
         await this.page.goto(new URL(url, this.browser.console.web).href);
     }
 
+    // As a link of the page does it: the document stays.
+    async goWithin(url) {
+        await this.page.evaluate(to => {
+            history.pushState(null, '', to);
+            dispatchEvent(new PopStateEvent('popstate'));
+        }, url);
+    }
+
     // Writes name and password, and presses the button.
     async login(role) {
         const { name, password } = await this.browser.account(role);
@@ -341,13 +349,15 @@ export class Visit {
 
     // ---- looking ----
 
-    // What of the page is wider than its window, as texts.
+    // What of the page is wider than its window, as texts.  What scrolls by itself may be.
     overflow() {
         return this.page.evaluate(() => {
             const { clientWidth, scrollWidth } = document.documentElement;
             if (scrollWidth <= clientWidth)
                 return [];
-            const wide = [...document.querySelectorAll('body *')].filter(one => one.getBoundingClientRect().right > clientWidth + 0.5);
+            const clipped = one => one !== null && (getComputedStyle(one).overflowX !== 'visible' || clipped(one.parentElement));
+            const wide = [...document.querySelectorAll('main, main *, header *')].filter(one =>
+                one.getBoundingClientRect().right > clientWidth + 0.5 && !clipped(one.parentElement));
             return [`${scrollWidth} px of ${clientWidth}`, ...wide.slice(0, 5).map(one => `${one.tagName} ${one.className} ${one.textContent.slice(0, 40)}`)];
         });
     }

@@ -33,7 +33,7 @@ export async function startWithResults(t, { seconds = 1.5 } = {}) {
 }
 
 // name → address, and what is on it when it is ready.
-function pagesOf({ host, cpu, heap, failed, running }) {
+export function pagesOf({ host, cpu, heap, failed, running }) {
     const pick = (...names) => names.map(name => `${host.id}/${name}`).join();
     const tile = visit => visit.tile('api-0'), row = name => visit => visit.row(name);
     const charts = visit => visit.page.locator('.chart-plot canvas').nth(1);
