@@ -6,7 +6,7 @@
 #   make lint       clang-tidy, mandoc                        make format     clang-format over all C files
 #   make valgrind   the unit tests and one capture            make check-nodes  captures on every supported Node
 #   make bench      figures against floors and PM2            make deps       installs what is missing, nothing else
-#   make clean      removes build/
+#   make clean      removes build/                            make screenshots  each page of the console, as pictures
 #
 # V=1 shows commands; WERROR=1 makes warnings errors; MODE=release|asan|fuzz chooses the build; NO_INSTALL=1 makes a
 # missing package an error instead of installing it.
@@ -107,12 +107,22 @@ $B/obj/%.o: %.c Makefile
 	$(if $(V),,@echo "  CC    $<")
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
-# Files that are linked into a program, by .incbin: an .S file depends on all that stands in its folder.
-ASSETS := $(wildcard remote/web/*)
-$B/obj/%.o: %.S Makefile $(ASSETS) remote/openapi.json
+# Files that are linked into a program, by .incbin.
+$B/obj/%.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  AS    $<")
 	$(Q)$(COMPILE) -c -o $@ $<
+$B/obj/remote/openapi_file.o: remote/openapi.json
+$B/obj/remote/assets_bytes.o: build/web/assets.bin
+
+# The console's page: one file of bytes and its table, the same for every build.  The folders are among what it is made
+# from, so that it is made anew when a file is gone.  The table is written with the bytes; touch puts it behind them.
+build/web/assets.bin: $(shell find remote/web ! -name '.*') tests/tools/web.sh tests/tools/npm_set.sh
+	$(if $(V),,@echo "  WEB   $@")
+	$(Q)tests/tools/web.sh $(@D)
+build/web/assets_table.c: build/web/assets.bin
+	$(Q)touch $@
+-include $B/obj/build/web/assets_table.d
 
 define LAYER
 OBJECTS_$1 := $$(patsubst %,$B/obj/%.o,$$(basename $$(filter-out %/main.c,$$(wildcard $$(FOLDER_$1)/*.c $$(FOLDER_$1)/*.S))))
@@ -121,6 +131,7 @@ $B/$1.a: $$(OBJECTS_$1)
 	$$(Q)rm -f $$@ && ar rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call LAYER,$l)))
+$B/remote.a: $B/obj/build/web/assets_table.o
 
 define PROGRAM
 $B/$1: $B/obj/$$(FOLDER_$2)/main.o $$(patsubst %,$B/%.a,$$(NEEDS_$2))
@@ -160,10 +171,14 @@ $B/tools/%: $B/obj/tests/tools/%.o
 	$(Q)$(DO_LINK) -o $@ $^
 
 NODES := build/nodes.env
-$(NODES): tests/tools/nodes.sh tests/tools/nodes/package.json tests/tools/nodes/package-lock.json
+$(NODES): tests/tools/nodes.sh tests/tools/npm_set.sh tests/tools/nodes/package.json tests/tools/nodes/package-lock.json
 	$(Q)tests/tools/nodes.sh $@
 
-E2E := $(wildcard tests/e2e/*$(T)*.test.mjs)
+BROWSER := build/browser.env
+$(BROWSER): tests/tools/browser.sh tests/tools/npm_set.sh tests/tools/browser/package.json tests/tools/browser/package-lock.json
+	$(Q)tests/tools/browser.sh $@
+
+E2E := $(wildcard tests/web/*$(T)*.test.mjs tests/e2e/*$(T)*.test.mjs)
 E2E_ENV = PROCTOR_BUILD=$(CURDIR)/$B PROCTOR_NODES=$(CURDIR)/$(NODES)
 
 check: all check-layers check-headers check-units check-fuzz check-e2e
@@ -179,7 +194,7 @@ check-headers:
 check-units: $(patsubst %,$B/unit/%,$(UNITS))
 	$(Q)tests/tools/units.sh $(patsubst %,$B/unit/%,$(UNITS))
 
-check-e2e: all $(TOOLS) $(NODES)
+check-e2e: all $(TOOLS) $(NODES) $(BROWSER)
 	$(Q)$(if $(E2E),$(E2E_ENV) tests/tools/e2e.sh $(E2E),echo "no end-to-end test has '$(T)' in its name")
 
 # Fuzz targets need clang; the version matrix and the rest run without.
@@ -201,6 +216,10 @@ valgrind: all $(patsubst %,$B/unit/%,$(UNITS)) $(TOOLS) $(NODES)
 
 check-nodes: all $(TOOLS) $(NODES)
 	$(Q)$(E2E_ENV) PROCTOR_ALL_NODES=1 tests/tools/e2e.sh $(wildcard tests/e2e/capture*.test.mjs)
+
+# Each page in light and dark, into build/screenshots/.
+screenshots: all $(NODES) $(BROWSER)
+	$(Q)$(E2E_ENV) PROCTOR_SCREENSHOTS=$(CURDIR)/build/screenshots tests/tools/e2e.sh tests/web/screenshots.mjs
 
 # The figures of docs/BENCHMARKS.md: ratios in one run, no assertions; T=name selects rows.
 $B/bench/%: $B/obj/tests/bench/%.o
@@ -235,4 +254,4 @@ clean:
 	rm -rf build
 
 .PHONY: all check check-layers check-headers check-units check-e2e check-fuzz check-nodes fuzz run-fuzz asan valgrind \
-        bench lint format demo install deps have-cmocka clean
+        bench lint format demo install deps have-cmocka screenshots clean

@@ -61,6 +61,7 @@ struct link *link_new(uv_loop_t *loop, const char *home, struct conn *conn,
     init_timer(l, &l->set_deadline);
     init_timer(l, &l->remove_deadline);
     processes_init(&l->processes, loop, conn, send_message, l);
+    logs_init(&l->logs, conn, send_message, l);
     renewal_init(&l->renewal, loop, home, &renewal_callbacks, l);
     l->uplink = uplink_new(loop, &uplink_callbacks, l);
     return l;
@@ -201,6 +202,7 @@ static void serve(struct link *l)
                                              .takes_blobs = uplink_can(l->uplink, UPLINK_BLOB)};
     l->serving = true;
     processes_open(&l->processes);
+    logs_open(&l->logs);
     if (uplink_can(l->uplink, UPLINK_RENEW))
         renewal_open(&l->renewal, &l->id);
     delivery_open(l->delivery, &channel);
@@ -213,6 +215,7 @@ static void unserve(struct link *l)
     l->serving = false;
     delivery_close(l->delivery);
     processes_close(&l->processes);
+    logs_close(&l->logs);
     renewal_close(&l->renewal);
 }
 
@@ -271,6 +274,8 @@ static void on_message(void *arg, const char *type, const json_t *message)
         return;
     if (str_eq(type, "renewed"))
         renewal_take(&l->renewal, json_get_string(message, "certificate", ""));
+    else if (str_eq(type, "log.get"))
+        logs_get(&l->logs, message);
     else
         delivery_take(l->delivery, type, message);
 }
@@ -382,6 +387,8 @@ void link_status(struct link *l, const struct msg *m)
 
 bool link_on_answer(struct link *l, const struct msg *m)
 {
+    if (logs_on_answer(&l->logs, m))
+        return true;
     if (!str_eq(m->id, PROCESSES_REQUEST))
         return false;
     processes_on_answer(&l->processes, m);

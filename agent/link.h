@@ -3,7 +3,8 @@
  *     unlinked          no files in $PROCTOR_HOME/agent, nothing runs (link_state.h is the table)
  *     link.set          a token becomes key and certificate (enrol.h), then
  *     connecting        until hello was exchanged; again and again with growing pauses
- *     connected         records and results go out (delivery.h), the list of processes (processes.h), renewals (renewal.h)
+ *     connected         records and results go out (delivery.h), the list of processes (processes.h), renewals (renewal.h),
+ *                       ends of logs (logs.h)
  *     refused           as connecting, with pauses of minutes; also when the files of the link cannot be used, and then until
  *                       link.remove, or until somebody has mended them
  *     link.remove       the console revokes us, the files go

@@ -9,6 +9,7 @@
 #include "agent/delivery.h"
 #include "agent/identity.h"
 #include "agent/link_state.h"
+#include "agent/logs.h"
 #include "agent/processes.h"
 #include "agent/renewal.h"
 #include "agent/uplink_session.h"
@@ -45,6 +46,7 @@ struct link {
     /* what runs while it is open */
     bool serving;
     struct processes processes;
+    struct logs logs;
     struct renewal renewal;
 
     /* link.set */

@@ -16,17 +16,15 @@
 #include "lib/base/str.h"
 
 /* What we take. */
-static const char *const our_capabilities[] = {"capture", "blob", "renew", NULL};
+static const char *const our_capabilities[] = {"capture", "blob", "renew", "log", NULL};
 
 /* A capability, and the messages that need it: those of its name, and those that begin with it and a dot. */
 static const struct {
     const char *name;
     enum uplink_capability bit;
 } capabilities[] = {
-    {"capture", UPLINK_CAPTURE},
-    {"blob", UPLINK_BLOB},
-    {"renew", UPLINK_RENEW},
-    {"unlink", UPLINK_UNLINK},
+    {"capture", UPLINK_CAPTURE}, {"blob", UPLINK_BLOB}, {"renew", UPLINK_RENEW},
+    {"unlink", UPLINK_UNLINK},   {"log", UPLINK_LOG},
 };
 
 static void take_hello(struct uplink_session *s, const json_t *message);

@@ -29,6 +29,7 @@ enum uplink_capability {
     UPLINK_BLOB = 2,
     UPLINK_RENEW = 4,
     UPLINK_UNLINK = 8,
+    UPLINK_LOG = 16,
 };
 
 struct uplink_text {

@@ -8,9 +8,11 @@
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "remote/agents_private.h"
 #include "remote/dispatch.h"
 #include "remote/fleet.h"
+#include "remote/logs.h"
 
 /* So many connections that ended: the C library keeps their memory until it is told. */
 enum { TRIM_AFTER = 200 };
@@ -22,7 +24,9 @@ static void on_clock(uv_timer_t *timer);
 /* Which capability a message needs. */
 static bool takes(const struct agent_conn *c, const char *type)
 {
-    return strncmp(type, "capture.", 8) != 0 || (c->takes & AGENT_CAPTURE);
+    if (str_starts(type, "log."))
+        return c->takes & AGENT_LOG;
+    return !str_starts(type, "capture.") || (c->takes & AGENT_CAPTURE);
 }
 
 static bool on_send(void *arg, const char *host, const char *type, json_t *fields)
@@ -104,6 +108,7 @@ struct agents *agents_new(const struct agents_settings *settings)
     (void)uv_timer_init(settings->loop, a->clock);
     (void)uv_timer_start(a->clock, on_clock, AGENTS_TICK_MS, AGENTS_TICK_MS);
     dispatch_on_send(settings->dispatch, on_send, on_takes, a);
+    logs_on_send(settings->logs, on_send, a);
     fleet_on_revoked(settings->fleet, on_revoked, a);
     return a;
 }
@@ -138,6 +143,7 @@ void agents_close(struct agents *a)
         return;
     a->closing = true;
     dispatch_on_send(a->settings.dispatch, NULL, NULL, NULL);
+    logs_on_send(a->settings.logs, NULL, NULL);
     fleet_on_revoked(a->settings.fleet, NULL, NULL);
     uv_close((uv_handle_t *)a->clock, on_clock_closed);
     agent_blobs_stop(a);

@@ -7,8 +7,10 @@ struct agents;
 struct authority;
 struct dispatch;
 struct fleet;
+struct history;
 struct live;
 struct retention;
+struct logs;
 struct store;
 
 struct agents_settings {
@@ -22,6 +24,8 @@ struct agents_settings {
     struct live *live; /* for {"type":"profile"} */
     /* Of the store, borrowed; for a result that does not fit on the disk.  NULL: no limits. */
     const struct retention *retention;
+    struct history *history;
+    struct logs *logs;
 };
 
 /* Makes the vhost and listens. */

@@ -65,7 +65,7 @@ enum agent_phase {
 };
 
 /* Bits of the peer's capabilities. */
-enum { AGENT_CAPTURE = 1, AGENT_BLOB = 2, AGENT_RENEW = 4, AGENT_UNLINK = 8 };
+enum { AGENT_CAPTURE = 1, AGENT_BLOB = 2, AGENT_RENEW = 4, AGENT_UNLINK = 8, AGENT_LOG = 16 };
 
 struct agent_conn {
     struct list link;      /* in agents->conns */

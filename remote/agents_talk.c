@@ -15,6 +15,8 @@
 #include "remote/dispatch.h"
 #include "remote/fleet.h"
 #include "remote/foreign.h"
+#include "remote/history.h"
+#include "remote/logs.h"
 #include "remote/store/accounts.h"
 #include "remote/store/hosts.h"
 #include "remote/store/store.h"
@@ -25,10 +27,8 @@ static const struct {
     const char *name;
     unsigned bit;
 } capabilities[] = {
-    {"capture", AGENT_CAPTURE},
-    {"blob", AGENT_BLOB},
-    {"renew", AGENT_RENEW},
-    {"unlink", AGENT_UNLINK},
+    {"capture", AGENT_CAPTURE}, {"blob", AGENT_BLOB}, {"renew", AGENT_RENEW},
+    {"unlink", AGENT_UNLINK},   {"log", AGENT_LOG},
 };
 
 unsigned agent_capabilities(const json_t *list)
@@ -71,7 +71,23 @@ static int take_pong(struct agent_conn *c, const json_t *m, char *reterr_text, s
 
 static int take_processes(struct agent_conn *c, const json_t *m, char *reterr_text, size_t size)
 {
-    return fleet_set_processes(c->agents->settings.fleet, c->host, m, reterr_text, size);
+    const struct agents_settings *s = &c->agents->settings;
+    int r = fleet_set_processes(s->fleet, c->host, m, reterr_text, size);
+    if (r == 0)
+        history_take(s->history, c->host, json_object_get(m, "processes"), loop_wall_ms());
+    return r;
+}
+
+static int take_log(struct agent_conn *c, const json_t *m, char *reterr_text, size_t size)
+{
+    logs_take(c->agents->settings.logs, c->host, m);
+    return 0;
+}
+
+static int take_log_refused(struct agent_conn *c, const json_t *m, char *reterr_text, size_t size)
+{
+    logs_take_refused(c->agents->settings.logs, c->host, m);
+    return 0;
 }
 
 /* ---- captures -------------------------------------------------------------------------------- */
@@ -277,6 +293,8 @@ static const struct {
     {"blob.end", agent_blob_end},
     {"renew", take_renew},
     {"unlink", take_unlink},
+    {"log", take_log},
+    {"log.refused", take_log_refused},
 };
 
 int agent_talk(struct agent_conn *c, const char *type, const json_t *message, char *reterr_text,

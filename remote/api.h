@@ -16,7 +16,9 @@ struct analysis;
 struct authority;
 struct dispatch;
 struct fleet;
+struct history;
 struct live;
+struct logs;
 struct store;
 
 struct api {
@@ -25,6 +27,8 @@ struct api {
     struct fleet *fleet;
     struct dispatch *dispatch;
     struct live *live;
+    struct history *history;
+    struct logs *logs;
     struct analysis *analysis;
     struct authority *authority;
     const char *name; /* of this console */

@@ -18,6 +18,9 @@
     X(HTTP_GET,    "/api/v1/hosts/{id}",              API_VIEWER,   false, api_host)               \
     X(HTTP_POST,   "/api/v1/hosts/{id}/revoke",       API_ADMIN,    true,  api_host_revoke)        \
     X(HTTP_GET,    "/api/v1/processes",               API_VIEWER,   false, api_processes)          \
+    X(HTTP_GET,    "/api/v1/series",                  API_VIEWER,   false, api_series)             \
+    X(HTTP_GET,    "/api/v1/exits",                   API_VIEWER,   false, api_exits)              \
+    X(HTTP_GET,    "/api/v1/logs",                    API_VIEWER,   false, api_logs)               \
     X(HTTP_GET,    "/api/v1/captures",                API_VIEWER,   false, api_captures)           \
     X(HTTP_POST,   "/api/v1/captures",                API_OPERATOR, true,  api_capture_start)      \
     X(HTTP_GET,    "/api/v1/captures/{id}",           API_VIEWER,   false, api_capture)            \

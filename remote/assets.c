@@ -1,48 +1,79 @@
 #include "remote/assets.h"
 
-#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#include "lib/base/auto.h"
 #include "lib/base/str.h"
 #include "lib/secure/hash.h"
+#include "remote/assets_table.h"
 #include "remote/http.h"
 
-/* path, symbols in assets_files.S, type */
-#define ASSETS(X)                                                                                  \
-    X("/", page_html, "text/html; charset=utf-8")                                                  \
-    X("/page.css", page_css, "text/css; charset=utf-8")                                            \
-    X("/page.js", page_js, "text/javascript; charset=utf-8")                                       \
-    X("/icon.svg", icon_svg, "image/svg+xml")
+static const char the_page[] = "/index.html";
 
-#define X(path, symbol, type) extern const char symbol##_begin[], symbol##_end[];
-ASSETS(X)
-#undef X
+/* ---- finding --------------------------------------------------------------------------------- */
 
-enum { ETAG_TEXT = SHA256_TEXT + 2 };
-
-static const struct asset {
-    const char *path, *begin, *end, *type;
-} assets[] = {
-#define X(path, symbol, type) {path, symbol##_begin, symbol##_end, type},
-    ASSETS(X)
-#undef X
-};
-
-static char etags[ARRAY_SIZE(assets)][ETAG_TEXT];
-
-/* The hash of the bytes in quotes. */
-static const char *etag_of(size_t i)
+static int by_path(const void *path, const void *asset)
 {
-    uint8_t hash[SHA256_BYTES];
-    char hex[SHA256_TEXT];
-    if (!etags[i][0]) {
-        sha256(assets[i].begin, (size_t)(assets[i].end - assets[i].begin), hash);
-        sha256_to_hex(hash, hex);
-        (void)snprintf(etags[i], sizeof etags[i], "\"%s\"", hex);
+    return strcmp(path, ((const struct asset *)asset)->path);
+}
+
+static const struct asset *find(const char *path)
+{
+    return bsearch(path, assets_table, assets_count, sizeof assets_table[0], by_path);
+}
+
+/* Do files stand in the folder that the path begins with? */
+static bool in_folder(const char *path)
+{
+    size_t len = 1 + strcspn(path + 1, "/");
+    for (size_t i = 0; i < assets_count; i++)
+        if (strncmp(assets_table[i].path, path, len) == 0 && assets_table[i].path[len] == '/')
+            return true;
+    return false;
+}
+
+/* Names of apps have dots, so that only the first word of a path tells a file from a page.  A
+ * file that is missing must not become a page: a browser would take it for a broken script. */
+static bool is_page(const char *path)
+{
+    size_t len = strcspn(path + 1, "/");
+    return !memchr(path + 1, '.', len) && !in_folder(path);
+}
+
+static const struct asset *find_for(const char *path)
+{
+    const struct asset *a = find(path);
+    if (!a && str_eq(path, "/favicon.ico"))
+        return find("/icon.svg");
+    return !a && is_page(path) ? find(the_page) : a;
+}
+
+/* ---- replying -------------------------------------------------------------------------------- */
+
+/* A weight of zero ("gzip;q=0", "gzip; q=0.000") forbids. */
+static bool has_weight(const char *parameter)
+{
+    parameter += strspn(parameter, "; \t");
+    if (strncasecmp(parameter, "q=", 2) != 0)
+        return true;
+    parameter += 2;
+    return parameter[strspn(parameter, "0.")] >= '1' && parameter[strspn(parameter, "0.")] <= '9';
+}
+
+bool assets_may_gzip(const char *accept_encoding)
+{
+    static const char gzip[] = "gzip";
+    size_t len = sizeof gzip - 1;
+    const char *word = accept_encoding;
+    while (word && *word) {
+        word += strspn(word, ", \t");
+        if (strncasecmp(word, gzip, len) == 0 && strchr(",; \t", word[len]))
+            return has_weight(word + len);
+        word += strcspn(word, ",");
     }
-    return etags[i];
+    return false;
 }
 
 /* One of a list, weak or not: the quotes belong to the tag, so that no part of another one is
@@ -52,20 +83,33 @@ static bool has_it(const char *if_none_match, const char *etag)
     return if_none_match && (str_eq(if_none_match, "*") || strstr(if_none_match, etag));
 }
 
+static void reply(struct http_request *r, const struct asset *a, bool gzip)
+{
+    char etag[SHA256_TEXT + sizeof "\"-gzip\""];
+    const char *bytes = assets_bytes + a->begin;
+    (void)snprintf(etag, sizeof etag, "\"%s%s\"", a->sha256, gzip ? "-gzip" : "");
+    /* "no-cache": kept, but asked for each time. */
+    http_header(r, "Cache-Control", "no-cache");
+    http_header(r, "ETag", etag);
+    if (a->gzip_bytes > 0)
+        http_header(r, "Vary", "Accept-Encoding");
+    if (has_it(r->if_none_match, etag)) {
+        http_reply(r, 304, NULL, NULL, 0);
+        return;
+    }
+    if (gzip)
+        http_header(r, "Content-Encoding", "gzip");
+    if (gzip)
+        http_reply(r, 200, a->type, bytes + a->bytes, a->gzip_bytes);
+    else
+        http_reply(r, 200, a->type, bytes, a->bytes);
+}
+
 bool assets_reply(struct http_request *r)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(assets); i++) {
-        const struct asset *a = &assets[i];
-        if (!str_eq(r->path, a->path))
-            continue;
-        /* "no-cache": kept, but asked for each time. */
-        http_header(r, "Cache-Control", "no-cache");
-        http_header(r, "ETag", etag_of(i));
-        if (has_it(r->if_none_match, etag_of(i)))
-            http_reply(r, 304, NULL, NULL, 0);
-        else
-            http_reply(r, 200, a->type, a->begin, (size_t)(a->end - a->begin));
-        return true;
-    }
-    return false;
+    const struct asset *a = find_for(r->path);
+    if (!a)
+        return false;
+    reply(r, a, a->gzip_bytes > 0 && assets_may_gzip(r->accept_encoding));
+    return true;
 }

@@ -19,8 +19,10 @@
 #include "remote/dispatch.h"
 #include "remote/first_run.h"
 #include "remote/fleet.h"
+#include "remote/history.h"
 #include "remote/http.h"
 #include "remote/live.h"
+#include "remote/logs.h"
 #include "remote/store/db.h"
 #include "remote/store/store.h"
 
@@ -164,6 +166,8 @@ static void make_parts(struct console *c)
     api->fleet = fleet_new(c->store, c->live);
     api->dispatch = dispatch_new(&c->loop, c->store, api->fleet, c->live);
     api->analysis = analysis_new(&c->loop, c->store, NULL);
+    api->history = history_new(&c->loop, c->store);
+    api->logs = logs_new(&c->loop, api->fleet);
     store_watch(c->store, on_changed, c);
     c->loading = 2;
     fleet_load(api->fleet, on_loaded, c);
@@ -218,6 +222,8 @@ static int listen_on_both(struct console *c)
                                            .store = c->store,
                                            .fleet = c->api.fleet,
                                            .dispatch = c->api.dispatch,
+                                           .history = c->api.history,
+                                           .logs = c->api.logs,
                                            .live = c->live,
                                            .retention = &c->settings->retention};
     r = agents_open(&c->agents, &agents);
@@ -282,6 +288,7 @@ static void close_all(struct console *c)
     if (c->agents)
         agents_close(c->agents);
     live_close(c->live);
+    logs_close(c->api.logs);
     if (c->http)
         http_close(c->http, on_http_closed, c);
     else
@@ -292,6 +299,7 @@ static void on_http_closed(void *arg)
 {
     struct console *c = arg;
     agents_free(c->agents);
+    history_close(c->api.history);
     dispatch_close(c->api.dispatch);
     analysis_close(c->api.analysis, on_analysis_closed, c);
 }
@@ -308,6 +316,8 @@ static void on_store_closed(void *arg)
     struct console *c = arg;
     live_free(c->live);
     dispatch_free(c->api.dispatch);
+    history_free(c->api.history);
+    logs_free(c->api.logs);
     fleet_free(c->api.fleet);
 }
 

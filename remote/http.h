@@ -27,7 +27,8 @@ struct http_request {
     /* As sent, without the "?"; "" when there is none; likewise. */
     char *query;
     /* NULL: absent. */
-    char *host, *origin, *cookie, *authorization, *csrf, *content_type, *if_none_match;
+    char *host, *origin, *cookie, *authorization, *csrf, *content_type, *if_none_match,
+        *accept_encoding;
     char address[64]; /* the client's, without port */
     struct buf body;  /* LIMIT_HTTP_BODY at most, or what `body_limit` of the settings says */
     /* private */
@@ -38,8 +39,8 @@ struct http_request {
  * once, now or later. */
 typedef void (*http_handler_cb)(void *arg, struct http_request *r);
 
-/* A header of the reply to come: Set-Cookie, Retry-After, ETag, Content-Disposition,
- * Cache-Control (default: no-store). */
+/* A header of the reply to come: Set-Cookie, Retry-After, ETag, Vary, Content-Disposition,
+ * Content-Encoding, Cache-Control (default: no-store). */
 void http_header(struct http_request *r, const char *name, const char *value);
 
 /* Each replies and frees the request.  `data` is copied.  When too much waits for slow clients

@@ -19,6 +19,7 @@
     X(HTTP_CONTENT_LENGTH, "content-length", '\0')                                                 \
     X(HTTP_TRANSFER_ENCODING, "transfer-encoding", ',')                                            \
     X(HTTP_IF_NONE_MATCH, "if-none-match", ',')                                                    \
+    X(HTTP_ACCEPT_ENCODING, "accept-encoding", ',')                                                \
     X(HTTP_CONNECTION, "connection", ',')                                                          \
     X(HTTP_UPGRADE, "upgrade", ',')                                                                \
     X(HTTP_EXPECT, "expect", ',')                                                                  \

@@ -165,6 +165,7 @@ static void fill(struct http_exchange *x)
     r->csrf = fields[HTTP_CSRF];
     r->content_type = fields[HTTP_CONTENT_TYPE];
     r->if_none_match = fields[HTTP_IF_NONE_MATCH];
+    r->accept_encoding = fields[HTTP_ACCEPT_ENCODING];
 }
 
 static int parse(struct http_exchange *x, const char *head, size_t len, const char **reterr_text)

@@ -16,6 +16,7 @@ static const struct {
     {ERR_EXPIRED, 409},     {ERR_CANCELLED, 409}, {ERR_FULL, 409},
     {ERR_TOO_BIG, 413},     {ERR_TOO_MANY, 429},  {ERR_BUSY, 503},
     {ERR_UNREACHABLE, 503}, {ERR_STOPPING, 503},  {ERR_NOT_READY, 503},
+    {-ETIMEDOUT, 503},
     {-ENOSPC, 507},
 };
 

@@ -88,6 +88,57 @@ static const char *add_cpu(const json_t *process, struct buf *out, int *r)
     return NULL;
 }
 
+/* The numbers of an end: one of code and signal. */
+static const struct {
+    const char *name;
+    int64_t min;
+    int64_t max;
+} exit_numbers[] = {
+    {"at_ms", 1, MAX_NUMBER},
+    {"uptime_ms", 0, MAX_NUMBER},
+    {"code", 0, 255},
+    {"signal", 1, 127},
+};
+
+static const char *const exit_marks[] = {"core", "asked"};
+
+static bool add_exit_number(const json_t *end, size_t i, struct buf *out, int *r)
+{
+    int64_t number;
+    const char *name = exit_numbers[i].name;
+    const json_t *value = json_object_get(end, name);
+    const char *other = str_eq(name, "code") ? "signal" : str_eq(name, "signal") ? "code" : NULL;
+    if (!value)
+        return other && json_object_get(end, other);
+    if (!foreign_int(value, exit_numbers[i].min, exit_numbers[i].max, &number) ||
+        (other && json_object_get(end, other)))
+        return false;
+    if (*r == 0)
+        *r = buf_addf(out, "%s\"%s\":%lld", i ? "," : "", name, (long long)number);
+    return true;
+}
+
+static const char *add_exit(const json_t *process, struct buf *out, int *r)
+{
+    const json_t *end = json_object_get(process, "exit");
+    if (!end || *r < 0)
+        return NULL;
+    *r = buf_addstr(out, ",\"exit\":{");
+    for (size_t i = 0; i < ARRAY_SIZE(exit_numbers); i++)
+        if (!add_exit_number(end, i, out, r))
+            return "exit";
+    for (size_t i = 0; i < ARRAY_SIZE(exit_marks); i++) {
+        const json_t *value = json_object_get(end, exit_marks[i]);
+        if (!json_is_boolean(value))
+            return "exit";
+        if (*r == 0)
+            *r = buf_addf(out, ",\"%s\":%s", exit_marks[i], json_is_true(value) ? "true" : "false");
+    }
+    if (*r == 0)
+        *r = buf_addc(out, '}');
+    return NULL;
+}
+
 static bool is_kind(const char *name)
 {
     size_t len = strlen(name);
@@ -127,7 +178,8 @@ static const char *add_process(const json_t *process, struct buf *out, int *r)
     const char *bad;
     *r = buf_addc(out, '{');
     if ((bad = add_texts(process, out, r)) || (bad = add_numbers(process, out, r)) ||
-        (bad = add_cpu(process, out, r)) || (bad = add_kinds(process, out, r)))
+        (bad = add_cpu(process, out, r)) || (bad = add_exit(process, out, r)) ||
+        (bad = add_kinds(process, out, r)))
         return bad;
     if (*r == 0)
         *r = buf_addc(out, '}');

@@ -19,6 +19,7 @@
 #include "lib/wire/msg.h"
 #include "supervisor/captures.h"
 #include "supervisor/control.h"
+#include "supervisor/log_tail.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/views.h"
 
@@ -285,6 +286,17 @@ static void send_host(struct agent_link *a, const char *request_id)
     (void)conn_result(&a->conn, request_id, answer, -1);
 }
 
+static void send_log(struct agent_link *a, const struct msg *m)
+{
+    char text[400];
+    int error;
+    AUTOJSON json_t *answer = log_tail_view(a->sup, m->params, &error, text, sizeof text);
+    if (answer)
+        (void)conn_result(&a->conn, m->id, answer, -1);
+    else
+        (void)conn_error(&a->conn, m->id, error, text, NULL);
+}
+
 /* probe.stop, probe.cancel, probe.ack */
 static void on_order(struct agent_link *a, const struct msg *m)
 {
@@ -307,6 +319,8 @@ static void on_request(struct agent_link *a, struct msg *m)
 {
     if (str_eq(m->method, "host.list"))
         send_host(a, m->id);
+    else if (str_eq(m->method, "log.tail"))
+        send_log(a, m);
     else if (str_eq(m->method, "probe.start"))
         captures_start(&a->sup->captures, m->id, m->params, msg_take_fd(m));
     else

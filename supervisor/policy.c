@@ -18,7 +18,8 @@
 #include "lib/base/path.h"
 
 static const char *const default_kinds[] = {"cpu", "heap", "stack"};
-static const char *const known_keys[] = {"kinds", "max_duration", "apps", "legacy", "roles"};
+static const char *const known_keys[] = {"kinds",  "max_duration", "apps",
+                                         "legacy", "roles",        "logs"};
 static const char *const known_roles[] = {"viewer", "operator", "admin"};
 static const char *const default_roles[] = {"operator", "admin"};
 
@@ -36,6 +37,7 @@ static void set_defaults(struct policy *p)
     strlist_clear(&p->apps);
     p->max_duration_ms = LIMIT_CAPTURE_DURATION_MS;
     p->legacy = true;
+    p->logs = true;
     free(p->broken);
     p->broken = NULL;
 }
@@ -82,6 +84,17 @@ static int read_list(struct policy *p, const json_t *root, const char *key, stru
     json_to_strlist(array, list);
     return list->count == json_array_size(array) ? 0
                                                  : broken(p, "\"%s\" must hold strings only", key);
+}
+
+static int read_bool(struct policy *p, const json_t *root, const char *key, bool *ret_value)
+{
+    const json_t *value = json_object_get(root, key);
+    if (!value)
+        return 0;
+    if (!json_is_boolean(value))
+        return broken(p, "\"%s\" must be true or false", key);
+    *ret_value = json_is_true(value);
+    return 0;
 }
 
 static int read_duration(struct policy *p, const json_t *root)
@@ -132,11 +145,11 @@ static int read_keys(struct policy *p, const json_t *root)
         if (unknown < 0)
             return unknown;
     }
-    const json_t *legacy = json_object_get(root, "legacy");
-    if (legacy && !json_is_boolean(legacy))
-        return broken(p, "\"legacy\" must be true or false");
-    p->legacy = legacy ? json_is_true(legacy) : true;
-    int r = read_list(p, root, "kinds", &p->kinds);
+    int r = read_bool(p, root, "legacy", &p->legacy);
+    if (r == 0)
+        r = read_bool(p, root, "logs", &p->logs);
+    if (r == 0)
+        r = read_list(p, root, "kinds", &p->kinds);
     if (r == 0)
         r = read_list(p, root, "apps", &p->apps);
     if (r == 0)
@@ -261,5 +274,15 @@ int policy_check(const struct policy *p, const struct policy_ask *ask, char *ret
         return refuse(p, ask, reterr_text, size,
                       "does not allow captures of Node 8 to 10 (\"legacy\": false): their "
                       "inspector is visible to all local users");
+    return 0;
+}
+
+int policy_check_logs(const struct policy *p, char *reterr_text, size_t size)
+{
+    const struct policy_ask away = {.away = true};
+    if (p->broken)
+        return refuse_broken(p, &away, reterr_text, size);
+    if (!p->logs)
+        return refuse(p, &away, reterr_text, size, "lets no console read logs");
     return 0;
 }

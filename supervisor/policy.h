@@ -1,10 +1,10 @@
 /* policy.h -- what this host lets be captured: $PROCTOR_HOME/policy.json, enforced by the supervisor alone.
  *
  *     {"kinds": ["cpu", "heap"], "max_duration": "5m", "apps": ["api", "web*"], "legacy": true,
- *      "roles": ["operator", "admin"]}
+ *      "roles": ["operator", "admin"], "logs": true}
  *
  * Without the file: cpu, heap and stack, up to 5 minutes, all apps, Node 8 and 10 too, and a console's operators and admins
- * may do the same as people here.  The file is read again whenever it has changed; one that cannot be read refuses
+ * may do the same as people here; whoever may look at the console sees the ends of logs.  The file is read again whenever it has changed; one that cannot be read refuses
  * everything. */
 #pragma once
 
@@ -25,6 +25,7 @@ struct policy {
     struct strlist apps;  /* shell patterns; empty: all */
     struct strlist roles; /* of a console's accounts; empty: no console may capture here */
     int64_t max_duration_ms;
+    bool logs;   /* a console may read the apps' output */
     bool legacy; /* Node 8 and 10, whose inspector any local user can find while it is open */
 };
 
@@ -50,3 +51,6 @@ struct policy_ask {
 /* 0, or ERR_POLICY with a sentence that begins with "the policy of this host".  As the file was at policy_refresh(). */
 int policy_check(const struct policy *p, const struct policy_ask *ask, char *reterr_text,
                  size_t size);
+
+/* May a console read logs?  The same. */
+int policy_check_logs(const struct policy *p, char *reterr_text, size_t size);

@@ -130,6 +130,8 @@ static json_t *view_process(struct instance *in)
     json_set_int(j, "uptime_ms", runs ? instance_uptime_ms(in) : 0);
     json_set_int(j, "restarts", in->restarts);
     set_version(j, &in->runtime);
+    if (in->last_exit.set)
+        (void)json_object_set_new(j, "exit", view_exit(&in->last_exit));
     add_why(kinds, in, "cpu");
     add_why(kinds, in, "heap");
     (void)json_object_set_new(j, "kinds", kinds);

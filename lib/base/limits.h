@@ -157,3 +157,17 @@
 
 /* Sessions of one account: the oldest goes when one more logs in. */
 #define LIMIT_SESSIONS_PER_USER 20u
+
+/* Processes of one host whose history is kept: a host that gives its apps new names for ever does not fill the disk. */
+#define LIMIT_HOST_HISTORY 10000u
+
+/* Ends of one process that are kept. */
+#define LIMIT_EXITS 1000u
+
+/* Points of one series of the API: more than a screen has columns. */
+#define LIMIT_SERIES_POINTS 2000u
+
+/* The end of a log as a console sees it: bytes and lines, and how many requests may wait for one host. */
+#define LIMIT_LOG_TEXT (256u << 10)
+#define LIMIT_LOG_LINES 1000u
+#define LIMIT_LOG_WAITING 20u

@@ -60,6 +60,12 @@ static const struct channel_type types[] = {
     {"renew", AGENT, OPEN, FIELDS(PEM("csr"))},
     {"renewed", CONSOLE, OPEN, FIELDS(PEM("certificate"))},
     {"unlink", AGENT, OPEN, FIELDS()},
+
+    {"log.get", CONSOLE, OPEN,
+     FIELDS(ID, NAME("app", REQUIRED), {"instance", WIRE_INT, REQUIRED, 0, LIMIT_INSTANCES},
+            {"stream", WIRE_STRING, REQUIRED, 3, 3}, {"lines", WIRE_INT, REQUIRED, 1, LIMIT_LOG_LINES})},
+    {"log", AGENT, OPEN, FIELDS(ID, {"text", WIRE_STRING, REQUIRED, 0, LIMIT_LOG_TEXT}, TIME("at_ms", REQUIRED), {"cut", WIRE_BOOL, REQUIRED, 0, 0})},
+    {"log.refused", AGENT, OPEN, FIELDS(ID, NAME("code", REQUIRED), TEXT("text", REQUIRED))},
 };
 // clang-format on
 

@@ -57,6 +57,9 @@ static const struct wire_method methods[] = {
     {"link.remove", BOTH_WAYS, FIELDS(), 0},
 
     {"host.list", WIRE_AGENT_TO_SUPERVISOR, FIELDS(), 0},
+    {"log.tail", WIRE_AGENT_TO_SUPERVISOR,
+     FIELDS(NAME("app", REQUIRED), INSTANCE, {"stream", WIRE_STRING, REQUIRED, 3, 3},
+            {"lines", WIRE_INT, REQUIRED, 1, LIMIT_LOG_LINES}), 0},
     {"probe.start", WIRE_AGENT_TO_SUPERVISOR,
      FIELDS(ID, NAME("kind", REQUIRED), NAME("app", REQUIRED), INSTANCE, PID(OPTIONAL), DURATION, INTERVALS,
             {"role", WIRE_STRING, OPTIONAL, 1, 16}), 1},

@@ -116,7 +116,7 @@ struct retention {
     }
 
 /* Removes what is too old and, oldest first, what is too much; gives the space back (a segment goes when nothing in it is wanted;
- * one that is mostly holes is written anew).  Also parts that nobody has added to for 7 days and whose capture is not open, and
+ * one that is mostly holes is written anew).  Thins and ends the history of processes (history.h, exits.h).  Also parts that nobody has added to for 7 days and whose capture is not open, and
  * sessions that are over.  Does one bounded piece of work: 1 when there may be more to do, 0 when there was nothing. */
 int retention_step(struct db *db, const struct retention *limits, int64_t now_ms);
 

@@ -9,6 +9,8 @@
 #include "lib/base/err.h"
 #include "remote/store/blobs.h"
 #include "remote/store/db_private.h"
+#include "remote/store/exits.h"
+#include "remote/store/history.h"
 #include "remote/store/incoming.h"
 #include "remote/store/segments.h"
 #include "remote/store/sql.h"
@@ -175,6 +177,17 @@ static int analyses(const struct step_args *a)
         NO_ARGS));
 }
 
+static int history(const struct step_args *a)
+{
+    int r = history_thin(a->db, a->now_ms);
+    return r != 0 ? r : history_forget(a->db, a->now_ms);
+}
+
+static int exits(const struct step_args *a)
+{
+    return exits_forget(a->db, a->now_ms);
+}
+
 /* Pages that nothing uses go back to the disk. */
 static int free_pages(const struct step_args *a)
 {
@@ -189,8 +202,9 @@ static int free_pages(const struct step_args *a)
 }
 
 /* In this order: what frees most comes first, and what needs room itself comes last. */
-static const step_cb steps[] = {old_profiles, too_many_profiles, parts, captures,  audit,
-                                sessions,     analyses,          holes, free_pages};
+static const step_cb steps[] = {old_profiles, too_many_profiles, parts, captures, audit,
+                                sessions,     history,           exits, analyses, holes,
+                                free_pages};
 
 int retention_step(struct db *db, const struct retention *limits, int64_t now_ms)
 {

@@ -109,5 +109,47 @@ static const char step_1[] =
     ") STRICT;"
     "CREATE INDEX analyses_by_size ON analyses (bytes);";
 
-const char *const schema_steps[] = {step_1};
+/* What processes used, and how they ended. */
+static const char step_2[] =
+    /* A process as the history knows it; `seen_ms` to some hours.  Its number is never used again. */
+    "CREATE TABLE processes ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL REFERENCES hosts (id),"
+    "  app TEXT NOT NULL, instance INTEGER NOT NULL, seen_ms INTEGER NOT NULL,"
+    "  UNIQUE (host, app, instance)"
+    ") STRICT;"
+    "CREATE INDEX processes_by_age ON processes (seen_ms);"
+    /* How many a host has: a host that makes up names does not have them counted each time. */
+    "ALTER TABLE hosts ADD COLUMN processes INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TRIGGER processes_count AFTER INSERT ON processes BEGIN"
+    "  UPDATE hosts SET processes = processes + 1 WHERE id = NEW.host;"
+    "END;"
+    "CREATE TRIGGER processes_count_less AFTER DELETE ON processes BEGIN"
+    "  UPDATE hosts SET processes = processes - 1 WHERE id = OLD.host;"
+    "END;"
+
+    /* By time first: what comes in goes to the end of the tree, whoever it is of.  minute.h says what `data` is.  These two do
+       not refer to their process: it lives longer than they do. */
+    "CREATE TABLE minutes ("
+    "  minute INTEGER NOT NULL, process INTEGER NOT NULL, data BLOB NOT NULL,"
+    "  PRIMARY KEY (minute, process)"
+    ") STRICT, WITHOUT ROWID;"
+
+    /* What is left of ten minutes, after a day. */
+    "CREATE TABLE spans ("
+    "  span INTEGER NOT NULL, process INTEGER NOT NULL, samples INTEGER NOT NULL,"
+    "  cpu INTEGER NOT NULL, cpu_most INTEGER NOT NULL,"
+    "  pages INTEGER NOT NULL, pages_most INTEGER NOT NULL,"
+    "  PRIMARY KEY (span, process)"
+    ") STRICT, WITHOUT ROWID;"
+
+    /* `number`: the exit code, or the signal. */
+    "CREATE TABLE exits ("
+    "  process INTEGER NOT NULL REFERENCES processes (id) ON DELETE CASCADE,"
+    "  at_ms INTEGER NOT NULL, by_signal INTEGER NOT NULL, number INTEGER NOT NULL,"
+    "  core INTEGER NOT NULL, asked INTEGER NOT NULL, uptime_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (process, at_ms)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX exits_by_time ON exits (at_ms);";
+
+const char *const schema_steps[] = {step_1, step_2};
 const size_t schema_version = ARRAY_SIZE(schema_steps);

@@ -29,7 +29,8 @@ static void on_open(void *arg, const json_t *hello)
 /* An owner answers some, and ends at others. */
 static void on_message(void *arg, const char *type, const json_t *message)
 {
-    static const char *const never[] = {"hello", "bye", "ping", "pong", "capture", "renew"};
+    static const char *const never[] = {"hello",   "bye",   "ping", "pong",
+                                        "capture", "renew", "log",  "log.refused"};
     struct stub *stub = arg;
     assert(stub->opened == 1 && !stub->over);
     assert(strcmp(json_get_string(message, "type", ""), type) == 0);
@@ -37,6 +38,8 @@ static void on_message(void *arg, const char *type, const json_t *message)
         assert(strcmp(type, never[i]) != 0);
     if (strcmp(type, "capture.get") == 0)
         (void)uplink_session_send(&stub->session, "capture.unknown", (json_t *)message);
+    if (strcmp(type, "log.get") == 0)
+        (void)uplink_session_send(&stub->session, "log.refused", (json_t *)message);
     if (strcmp(type, "capture.cancel") == 0)
         uplink_session_end(&stub->session, -1, json_get_string(message, "id", ""));
 }

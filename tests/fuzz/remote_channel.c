@@ -21,10 +21,14 @@
 #include "remote/authority.h"
 #include "remote/dispatch.h"
 #include "remote/fleet.h"
+#include "remote/history.h"
 #include "remote/live.h"
+#include "remote/logs.h"
 #include "remote/store/accounts.h"
 #include "remote/store/captures.h"
 #include "remote/store/db.h"
+#include "remote/store/exits.h"
+#include "remote/store/history.h"
 #include "remote/store/profiles.h"
 #include "remote/store/store.h"
 
@@ -238,6 +242,28 @@ void live_publish_text(struct live *l, const char *text, size_t len)
 {
 }
 
+int history_add(struct db *db, struct history_row *row)
+{
+    if (row->seen_ms)
+        assert(row->app[0] && row->host[0]);
+    assert(row->seen_ms || row->process == 7);
+    row->process = 7;
+    return row->instance == 3 ? ERR_TOO_BIG : 0;
+}
+
+void history_row_clear(struct history_row *row)
+{
+    free(row->app);
+    *row = (struct history_row){0};
+}
+
+int exits_add(struct db *db, const char *host, const char *app, int64_t instance,
+              const struct exit_row *row, int64_t at_ms)
+{
+    assert(app[0] && row->at_ms > 0 && row->uptime_ms >= 0 && row->number >= 0);
+    return 0;
+}
+
 void live_publish(struct live *l, const json_t *event)
 {
     AUTOFREE char *text = json_dumps(event, 0);
@@ -266,6 +292,9 @@ static unsigned byte(struct input *in)
 
 static uv_loop_t loop;
 static struct agents *agents;
+static struct history *history;
+static struct logs *logs;
+static char last_question[UUID_TEXT]; /* that was drained; nobody else knows its id */
 static struct agent_conn *conns[CONNS];
 static uint64_t now_ms;
 
@@ -283,6 +312,8 @@ static void drain(struct agent_conn *c)
             r = channel_parse((char *)m->bytes + AGENTS_GAP, m->len, CHANNEL_CONSOLE, CHANNEL_OPEN,
                               &type, &j, why, sizeof why);
         assert(r == 0);
+        if (strcmp(type->name, "log.get") == 0)
+            (void)strcpy(last_question, json_get_string(j, "id", ""));
         json_decref(j);
         free(m);
     }
@@ -295,7 +326,8 @@ static void hello(struct agent_conn *c, unsigned process)
         text, sizeof text,
         "{\"type\":\"hello\",\"min_version\":1,\"max_version\":1,\"capabilities\":[\"capture\","
         "\"blob\","
-        "\"renew\",\"unlink\"],\"release\":\"1\",\"id\":\"01890a5d-0000-7000-8000-00000000001%u\","
+        "\"renew\",\"unlink\",\"log\"],\"release\":\"1\",\"id\":\"01890a5d-0000-7000-8000-"
+        "00000000001%u\","
         "\"hostname\":\"h\"}",
         process % 10);
     agent_conn_take(c, false, text, strlen(text), true);
@@ -347,6 +379,42 @@ static void piece(struct agent_conn *c, unsigned blob, unsigned offset, struct i
     in->data += len;
     in->left -= len;
     agent_conn_take(c, true, frame, BLOB_HEADER + len, true);
+}
+
+static void list(struct agent_conn *c, unsigned n, unsigned end)
+{
+    char text[500];
+    (void)snprintf(text, sizeof text,
+                   "{\"type\":\"processes\",\"at_ms\":1,\"processes\":[{\"app\":\"a%u\","
+                   "\"instance\":%u,\"pid\":%u,\"status\":\"online\",\"cpu\":%u,\"kinds\":{},"
+                   "\"exit\":{\"at_ms\":%u,\"code\":1,\"core\":false,\"asked\":false,"
+                   "\"uptime_ms\":1}}]}",
+                   n % 8, n % 5, n % 3, n, end);
+    agent_conn_take(c, false, text, strlen(text), true);
+}
+
+static void on_log(void *arg, int r, const char *text, const json_t *answer)
+{
+    assert((r == 0) == (answer != NULL) && (r == 0 || text[0]));
+}
+
+static void ask_log(const char *host)
+{
+    char text[300];
+    const struct log_order order = {.host = host, .app = "a", .stream = "out", .lines = 1};
+    (void)logs_get(logs, &order, on_log, NULL, text, sizeof text);
+}
+
+static void answer_log(struct agent_conn *c, bool refused)
+{
+    char text[300];
+    (void)snprintf(text, sizeof text,
+                   refused ? "{\"type\":\"log.refused\",\"id\":\"%s\",\"code\":\"POLICY\","
+                             "\"text\":\"no\"}"
+                           : "{\"type\":\"log\",\"id\":\"%s\",\"text\":\"x\",\"at_ms\":1,"
+                             "\"cut\":false}",
+                   last_question[0] ? last_question : CAPTURE "9");
+    agent_conn_take(c, false, text, strlen(text), true);
 }
 
 static void raw(struct agent_conn *c, bool binary, struct input *in, bool last)
@@ -417,6 +485,19 @@ static void step(struct input *in)
     case 12:
         drain(*c);
         break;
+    case 13:
+        first = byte(in);
+        list(*c, first, byte(in));
+        break;
+    case 14:
+        first = byte(in);
+        if (first < 64)
+            ask_log((*c)->host);
+        else if (first < 192)
+            answer_log(*c, first < 128);
+        else
+            history_tick(history, (int64_t)(first - 190) * MINUTE_MS);
+        break;
     default:
         (void)run_job();
     }
@@ -456,8 +537,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fleet_put(fleet, &two);
     dispatch_load(dispatch, NULL, NULL);
     (void)run_job();
-    const struct agents_settings settings = {
-        .loop = &loop, .name = "c", .authority = &authority, .fleet = fleet, .dispatch = dispatch};
+    history = history_new(&loop, NULL);
+    logs = logs_new(&loop, fleet);
+    last_question[0] = '\0';
+    const struct agents_settings settings = {.loop = &loop,
+                                             .name = "c",
+                                             .authority = &authority,
+                                             .fleet = fleet,
+                                             .dispatch = dispatch,
+                                             .history = history,
+                                             .logs = logs};
     agents = agents_new(&settings);
     while (in.left > 0)
         step(&in);
@@ -469,12 +558,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         conns[i] = NULL;
     }
     agents_free(agents);
+    logs_close(logs);
+    history_close(history);
     dispatch_close(dispatch);
     do
         (void)uv_run(&loop, UV_RUN_DEFAULT);
     while (run_job());
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     dispatch_free(dispatch);
+    history_free(history);
+    logs_free(logs);
     fleet_free(fleet);
     int r = uv_loop_close(&loop);
     assert(r == 0);

@@ -16,6 +16,8 @@ has_fuzzer() {
     has_tool clang && compgen -G "$(clang -print-resource-dir)/lib/*/libclang_rt.fuzzer[-.]*a" >/dev/null
 }
 
+# Node and npm install what the console's page is made with.  Apart: where NodeSource's nodejs is installed, Debian's npm
+# cannot be.
 find_needed() {
     local name package
     while read -r name package; do
@@ -24,6 +26,8 @@ find_needed() {
 gcc gcc
 ar binutils
 pkg-config pkg-config
+node nodejs
+npm npm
 TOOLS
     while read -r name package; do
         has_library "$name" || needed+=("$package")
@@ -44,7 +48,6 @@ LIBRARIES
 }
 
 # All but clang's run-time, whose name is known only when clang's version is.
-# Node and npm apart: where NodeSource's nodejs is installed, Debian's npm cannot be.
 find_wanted() {
     local name package
     while read -r name package; do
@@ -58,8 +61,7 @@ valgrind valgrind
 curl curl
 openssl openssl
 zstd zstd
-node nodejs
-npm npm
+chromium chromium
 TOOLS
     has_library cmocka || wanted+=(libcmocka-dev)
 }

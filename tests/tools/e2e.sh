@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs end-to-end tests with the pinned Node and passes on the runner's exit status.  Usage: e2e.sh FILES...
 # Environment: PROCTOR_BUILD, the folder of the programs under test; PROCTOR_NODES, the file that nodes.sh wrote
-# (default build/nodes.env); PROCTOR_ALL_NODES=1, every supported Node; E2E_SECONDS, the limit for the whole run.
+# (default build/nodes.env), and beside it browser.env of browser.sh; PROCTOR_ALL_NODES=1, every supported Node;
+# E2E_SECONDS, the limit for the whole run.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,17 +14,19 @@ if [ -n "${PROCTOR_ALL_NODES:-}" ]; then
     "$here/nodes.sh" --all "$nodes"
 fi
 
+browser=$(dirname "$nodes")/browser.env
+
 load() {
     set -a
-    . "$nodes"
+    [ ! -e "$nodes" ] || . "$nodes"
+    [ ! -e "$browser" ] || . "$browser"
     set +a
 }
-[ ! -e "$nodes" ] || load
-# The file outlives the cache when somebody empties the cache.
-if [ ! -x "${NODE_TEST:-}" ]; then
-    "$here/nodes.sh" "$nodes"
-    load
-fi
+load
+# The files outlive the cache when somebody empties the cache.
+[ -x "${NODE_TEST:-}" ] || "$here/nodes.sh" "$nodes"
+[ -d "${PROCTOR_BROWSER:-}" ] || "$here/browser.sh" "$browser"
+load
 
 limit=${E2E_SECONDS:-900}
 concurrency=${E2E_CONCURRENCY:-2}

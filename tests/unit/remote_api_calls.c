@@ -17,7 +17,9 @@
 #include "remote/authority.h"
 #include "remote/dispatch.h"
 #include "remote/fleet.h"
+#include "remote/history.h"
 #include "remote/live.h"
+#include "remote/logs.h"
 #include "remote/store/captures.h"
 #include "remote/store/db.h"
 #include "remote/store/hosts.h"
@@ -192,6 +194,8 @@ static int set_up(void **state)
     api.auth = auth_new(&loop, api.store);
     api.fleet = fleet_new(api.store, NULL);
     api.dispatch = dispatch_new(&loop, api.store, api.fleet, NULL);
+    api.history = history_new(&loop, api.store);
+    api.logs = logs_new(&loop, api.fleet);
     fleet_load(api.fleet, on_loaded, &loading);
     dispatch_load(api.dispatch, on_loaded, &loading);
     while (loading > 0)
@@ -210,11 +214,15 @@ static void clear_reply(void)
 static int tear_down(void **state)
 {
     clear_reply();
+    logs_close(api.logs);
+    history_close(api.history);
     dispatch_close(api.dispatch);
     auth_free(api.auth);
     store_close(api.store, NULL, NULL);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     dispatch_free(api.dispatch);
+    history_free(api.history);
+    logs_free(api.logs);
     fleet_free(api.fleet);
     authority_close(&authority);
     for (size_t i = 0; i < ARRAY_SIZE(tokens); i++)
@@ -800,6 +808,68 @@ static void bodies_are_small_where_nobody_has_said_who_he_is(void **state)
     assert_int_equal(api_body_limit(&r), LIMIT_HTTP_BODY);
 }
 
+static bool send_log(void *arg, const char *host, const char *type, json_t *fields)
+{
+    json_t **answer = arg;
+    (void)json_object_set(*answer, "id", json_object_get(fields, "id"));
+    (void)json_object_set(*answer, "asked", fields);
+    return true;
+}
+
+static void on_answer_timer(uv_timer_t *timer)
+{
+    AUTOJSON json_t *answer = timer->data;
+    const json_t *asked = json_object_get(answer, "asked");
+    assert_string_equal(json_get_string(asked, "stream", ""), "out");
+    assert_int_equal(json_get_int(asked, "lines", 0), 200);
+    logs_take(api.logs, json_get_string(answer, "host", ""), answer);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+static void the_past_of_a_process_is_told(void **state)
+{
+    AUTOFREE char *host = enrol_host(), *series = xasprintf("series?host=%s&app=web", host);
+    AUTOFREE char *exits = xasprintf("exits?host=%s&app=web", host);
+    AUTOFREE char *log = xasprintf("logs?host=%s&app=web", host);
+    AUTOJSON json_t *list =
+        json_pack("[{s:s,s:i,s:i,s:f,s:i,s:{s:i,s:i,s:b,s:b,s:i}}]", "app", "web", "instance", 0,
+                  "pid", 7, "cpu", 12.34, "memory", 8192, "exit", "at_ms", 5, "code", 3, "core", 0,
+                  "asked", 0, "uptime_ms", 1);
+    history_take(api.history, host, list, loop_wall_ms());
+    assert_int_equal(ask(HTTP_GET, series, NULL, AS(ROLE_VIEWER)), 200);
+    assert_int_equal(int_at("step_ms"), 10000);
+    size_t known = 0, i;
+    json_t *point;
+    json_array_foreach(at("points"), i, point)
+    {
+        assert_int_equal(json_array_size(point), 3);
+        if (json_is_null(json_array_get(point, 1)))
+            continue;
+        known++;
+        assert_true(json_real_value(json_array_get(point, 1)) == 12.3);
+        assert_int_equal(json_integer_value(json_array_get(point, 2)), 8192);
+    }
+    assert_int_equal(known, 1);
+    assert_int_equal(ask(HTTP_GET, exits, NULL, AS(ROLE_VIEWER)), 200);
+    assert_int_equal(int_at("exits.0.code"), 3);
+    assert_int_equal(ask(HTTP_GET, log, NULL, AS(ROLE_VIEWER)), 503);
+    assert_fails(503, "UNREACHABLE", "the host web1 is not connected");
+
+    uv_timer_t timer;
+    json_t *answer =
+        json_pack("{s:s,s:s,s:i,s:b}", "host", host, "text", "said", "at_ms", 9, "cut", 0);
+    fleet_set_connected(api.fleet, host, true, NULL, 1);
+    logs_on_send(api.logs, send_log, &answer);
+    (void)uv_timer_init(&loop, &timer);
+    timer.data = answer;
+    (void)uv_timer_start(&timer, on_answer_timer, 20, 0);
+    assert_int_equal(ask(HTTP_GET, log, NULL, AS(ROLE_VIEWER)), 200);
+    assert_string_equal(text_at("text"), "said");
+    assert_int_equal(int_at("at_ms"), 9);
+    assert_true(json_is_false(at("cut")));
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
 static void the_audit_log_tells_who_did_what_and_no_secret(void **state)
 {
     struct from root = session_of("root", PASSWORD);
@@ -845,6 +915,7 @@ int main(void)
         TEST(a_capture_is_ordered_listed_and_cancelled),
         TEST(a_result_is_downloaded_kept_and_removed),
         TEST(a_damaged_result_is_cut_off_before_its_end),
+        TEST(the_past_of_a_process_is_told),
         TEST(the_audit_log_tells_who_did_what_and_no_secret),
         TEST(refusals_are_noted_once_for_address_and_reason),
         TEST(wrong_tokens_are_told_when_to_try_again),

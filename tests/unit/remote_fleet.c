@@ -248,6 +248,39 @@ static void refuses_foreign_lists(void **state)
     assert_int_equal(json_array_size(list), 1);
 }
 
+#define WITH_EXIT(end)                                                                             \
+    "[{\"app\":\"web\",\"instance\":0,\"status\":\"online\",\"kinds\":{},\"exit\":" end "}]"
+
+static void looks_at_every_field_of_an_end(void **state)
+{
+    static const char *const bad[] = {
+        "7",
+        "{}",
+        "{\"at_ms\":5,\"core\":false,\"asked\":true,\"uptime_ms\":1}",
+        "{\"at_ms\":0,\"code\":1,\"core\":false,\"asked\":true,\"uptime_ms\":1}",
+        "{\"at_ms\":5,\"code\":256,\"core\":false,\"asked\":true,\"uptime_ms\":1}",
+        "{\"at_ms\":5,\"signal\":0,\"core\":false,\"asked\":true,\"uptime_ms\":1}",
+        "{\"at_ms\":5,\"code\":1,\"signal\":9,\"core\":false,\"asked\":true,\"uptime_ms\":1}",
+        "{\"at_ms\":5,\"code\":1,\"core\":0,\"asked\":true,\"uptime_ms\":1}",
+        "{\"at_ms\":5,\"code\":1,\"core\":false,\"uptime_ms\":1}",
+        "{\"at_ms\":5,\"code\":1,\"core\":false,\"asked\":true,\"uptime_ms\":-1}",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        AUTOFREE char *list = xasprintf(WITH_EXIT("%s"), bad[i]);
+        assert_int_equal(set_processes(HOST_1, list), ERR_INVALID);
+        assert_non_null(strstr(why, "\"exit\""));
+    }
+    assert_int_equal(set_processes(HOST_1, WITH_EXIT("{\"at_ms\":5,\"signal\":9,\"core\":true,"
+                                                     "\"asked\":false,\"uptime_ms\":1,"
+                                                     "\"env\":\"SECRET\"}")),
+                     0);
+    AUTOJSON json_t *list = fleet_processes(fleet, HOST_1);
+    const json_t *end = json_object_get(json_array_get(list, 0), "exit");
+    assert_int_equal(json_object_size(end), 5);
+    assert_int_equal(json_get_int(end, "signal", 0), 9);
+    assert_true(json_get_bool(end, "core", false));
+}
+
 static void lets_nothing_foreign_in(void **state)
 {
     connect_host(HOST_1, true);
@@ -331,6 +364,7 @@ int main(void)
         TEST(more_processes_than_a_host_may_have_are_refused),
         TEST(viewers_are_told_of_one_host_once_a_second),
         TEST(refuses_foreign_lists),
+        TEST(looks_at_every_field_of_an_end),
         TEST(lets_nothing_foreign_in),
         TEST(says_what_can_be_captured),
         TEST(finds_hosts_that_somebody_else_revoked),

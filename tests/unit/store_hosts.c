@@ -70,7 +70,7 @@ static void takes_no_more_hosts_than_the_limit(void **state)
     begin();
     assert_true(sql_run(db,
                         "WITH RECURSIVE n (i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n"
-                        " WHERE i < ?) INSERT INTO hosts SELECT 'host' || i, 'h', '', 1, 0, 0, 0"
+                        " WHERE i < ?) INSERT INTO hosts SELECT 'host' || i, 'h', '', 1, 0, 0, 0, 0"
                         " FROM n",
                         ARGS(INT(LIMIT_HOSTS))) >= 0);
     assert_int_equal(hosts_add(db, &row), ERR_TOO_BIG);

@@ -79,6 +79,7 @@ static void without_a_text_the_defaults_hold(void **state)
     assert_int_equal(policy.apps.count, 0);
     assert_int_equal(policy.max_duration_ms, LIMIT_CAPTURE_DURATION_MS);
     assert_true(policy.legacy);
+    assert_true(policy.logs);
     assert_int_equal(policy.roles.count, 2);
     assert_int_equal(read_text("{}"), 0);
     assert_int_equal(policy.kinds.count, 3);
@@ -88,13 +89,14 @@ static void without_a_text_the_defaults_hold(void **state)
 static void reads_every_key(void **state)
 {
     assert_int_equal(read_text("{\"kinds\":[\"heap\"],\"max_duration\":\"2m\",\"apps\":[\"a\",\"b*"
-                               "\"],\"legacy\":false,\"roles\":[\"admin\"]}"),
+                               "\"],\"legacy\":false,\"logs\":false,\"roles\":[\"admin\"]}"),
                      0);
     assert_int_equal(policy.kinds.count, 1);
     assert_string_equal(policy.kinds.items[0], "heap");
     assert_int_equal(policy.apps.count, 2);
     assert_int_equal(policy.max_duration_ms, 120000);
     assert_false(policy.legacy);
+    assert_false(policy.logs);
     assert_int_equal(policy.roles.count, 1);
     assert_string_equal(policy.roles.items[0], "admin");
     /* What is missing in the next text is at its default again. */
@@ -102,6 +104,7 @@ static void reads_every_key(void **state)
     assert_int_equal(policy.kinds.count, 0);
     assert_int_equal(policy.apps.count, 0);
     assert_true(policy.legacy);
+    assert_true(policy.logs);
     assert_int_equal(policy.roles.count, 2);
 }
 
@@ -138,6 +141,8 @@ static void a_wrong_text_is_told_in_one_sentence(void **state)
         {"{\"kinds\":\"cpu\"}", "\"kinds\" must be an array"},
         {"{\"kinds\":[1]}", "\"kinds\" must hold strings only"},
         {"{\"apps\":{}}", "\"apps\" must be an array"},
+        {"{\"logs\":null}", "\"logs\" must be true or false"},
+        {"{\"log\":true}", "unknown key \"log\", did you mean \"logs\"?"},
         {"{\"legacy\":\"no\"}", "\"legacy\" must be true or false"},
         {"{\"roles\":\"admin\"}", "\"roles\" must be an array"},
         {"{\"roles\":[true]}", "\"roles\" must hold strings only"},

@@ -2,11 +2,13 @@
 
 #include "tests/unit/support.h"
 
+#include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/loop.h"
 #include "lib/base/procfs.h"
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
+#include "supervisor/log_tail.h"
 #include "supervisor/runtime.h"
 #include "supervisor/supervisor.h"
 
@@ -123,6 +125,7 @@ static void a_console_is_told_what_runs(void **state)
     assert_int_equal(json_get_int(process, "restarts", -1), 3);
     assert_string_equal(json_get_string(process, "node_version", NULL), "20.1.0");
     assert_true(json_get_int(process, "uptime_ms", -1) >= 0);
+    assert_null(json_object_get(process, "exit"));
     process = row(host, 1);
     assert_int_equal(json_get_int(process, "instance", -1), 1);
     assert_int_equal(json_get_int(process, "pid", -1), 0);
@@ -131,11 +134,78 @@ static void a_console_is_told_what_runs(void **state)
     assert_null(json_object_get(process, "node_version"));
 }
 
+static void a_console_is_told_how_it_ended_last(void **state)
+{
+    struct instance *in = run(add_app("web", 1), 0);
+    in->last_exit = (struct exit_record){
+        .set = true, .status = {.code = 3}, .at_ms = 1234, .uptime_ms = 56, .asked = true};
+    AUTOJSON json_t *host = view_host(&sup);
+    const json_t *end = json_object_get(row(host, 0), "exit");
+    assert_int_equal(json_get_int(end, "at_ms", -1), 1234);
+    assert_int_equal(json_get_int(end, "uptime_ms", -1), 56);
+    assert_int_equal(json_get_int(end, "code", -1), 3);
+    assert_null(json_object_get(end, "signal"));
+    assert_true(json_get_bool(end, "asked", false));
+    assert_false(json_get_bool(end, "core", true));
+    in->last_exit.status = (struct exit_status){.by_signal = true, .code = 6, .core = true};
+    AUTOJSON json_t *later = view_host(&sup);
+    end = json_object_get(row(later, 0), "exit");
+    assert_int_equal(json_get_int(end, "signal", -1), 6);
+    assert_null(json_object_get(end, "code"));
+    assert_true(json_get_bool(end, "core", false));
+}
+
+/* ---- logs ------------------------------------------------------------------------------------ */
+
+static json_t *ask_log(const char *app, int instance, const char *stream, int *ret_error,
+                       char *text, size_t size)
+{
+    AUTOJSON json_t *params = json_pack("{s:s,s:i,s:s,s:i}", "app", app, "instance", instance,
+                                        "stream", stream, "lines", 2);
+    return log_tail_view(&sup, params, ret_error, text, size);
+}
+
+static void refuses_log(const char *app, int instance, const char *stream, int error,
+                        const char *part)
+{
+    char text[400];
+    int found;
+    assert_null(ask_log(app, instance, stream, &found, text, sizeof text));
+    assert_int_equal(found, error);
+    assert_non_null(strstr(text, part));
+    assert_null(strchr(text, '/'));
+}
+
+static void a_console_reads_the_end_of_a_log_when_the_policy_lets_it(void **state)
+{
+    int error;
+    char text[400];
+    AUTOFREE char *logs = in_folder("logs"), *file = in_folder("logs/web-1.err");
+    (void)add_app("web", 2);
+    assert_int_equal(path_mkdir(logs, 0700), 0);
+    put_file(file, "a\nb\nc\n");
+    AUTOJSON json_t *answer = ask_log("web", 1, "err", &error, text, sizeof text);
+    assert_string_equal(json_get_string(answer, "text", ""), "b\nc\n");
+    assert_false(json_get_bool(answer, "cut", true));
+    assert_true(json_get_int(answer, "at_ms", 0) > 0);
+    AUTOJSON json_t *none = ask_log("web", 0, "out", &error, text, sizeof text);
+    assert_string_equal(json_get_string(none, "text", "?"), "");
+    refuses_log("web", 2, "err", ERR_NOT_FOUND, "no such instance");
+    refuses_log("api", 0, "err", ERR_NOT_FOUND, "no such instance");
+    refuses_log("web", 1, "idx", ERR_INVALID, "out or err");
+    put_file(policy_path, "{\"logs\":false}");
+    refuses_log("web", 1, "err", ERR_POLICY, "the policy of this host lets no console read logs");
+    refuses_log("api", 1, "err", ERR_POLICY, "the policy");
+    put_file(policy_path, "{\"logs\":\"no\"}");
+    refuses_log("web", 1, "err", ERR_POLICY, "has a mistake");
+}
+
 /* A field that is added one day is looked at by somebody then. */
 static void a_console_is_told_nothing_else(void **state)
 {
-    static const char *const told[] = {"app",    "instance",  "pid",      "status",       "cpu",
-                                       "memory", "uptime_ms", "restarts", "node_version", "kinds"};
+    static const char *const told[] = {"app",          "instance", "pid",       "status",
+                                       "cpu",          "memory",   "uptime_ms", "restarts",
+                                       "node_version", "kinds",    "exit"};
     put_file(policy_path, "{\"kinds\":[]}");
     make_ready(run(add_app("web", 1), 0));
     AUTOJSON json_t *host = view_host(&sup);
@@ -249,6 +319,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_HOST(a_console_is_told_what_runs),
+        WITH_HOST(a_console_is_told_how_it_ended_last),
+        WITH_HOST(a_console_reads_the_end_of_a_log_when_the_policy_lets_it),
         WITH_HOST(a_console_is_told_nothing_else),
         WITH_HOST(no_apps_are_an_empty_list),
         WITH_HOST(what_can_be_captured_has_no_reason),

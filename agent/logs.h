@@ -1,0 +1,32 @@
+/* logs.h -- hands a console's questions for the ends of logs (log.get) to the supervisor, which reads and decides, and its answers
+ * back.  Nothing is read or kept here. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct conn;
+struct msg;
+
+/* As uplink_send(): 0 or ERR_TOO_BIG. */
+typedef int (*logs_send_cb)(void *arg, const char *type, json_t *fields);
+
+struct logs {
+    struct conn *conn;
+    logs_send_cb send;
+    void *arg;
+    bool open;
+    unsigned waiting; /* questions that the supervisor has not answered */
+};
+
+void logs_init(struct logs *l, struct conn *conn, logs_send_cb send, void *arg);
+
+/* The channel is open, is closed: what the supervisor answers after that is dropped. */
+void logs_open(struct logs *l);
+void logs_close(struct logs *l);
+
+/* The message log.get; its fields were checked. */
+void logs_get(struct logs *l, const json_t *message);
+
+/* An answer of the supervisor's: false when it is none to a question of ours. */
+bool logs_on_answer(struct logs *l, const struct msg *m);

@@ -1,0 +1,213 @@
+// The page while things happen: apps that die, a console that goes away and comes back, processes that come and go, and
+// people who may see but not do.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { appFile, startHost } from '../lib/host.mjs';
+import { startConsole } from '../lib/console.mjs';
+import { calmCpu, fileOf, inBrowser, inRelease, once, startAll, startBrowser } from '../lib/page.mjs';
+import { newIdentity, openAgent, process_ } from '../lib/stranger.mjs';
+
+const file = fileOf('what happens meanwhile');
+const all = once(() => startAll(file, { apps: [calmCpu('api'), calmCpu('victim', { autorestart: false })] }));
+
+test('an app that is killed in the middle: the failure names its phase and the next step', inRelease, async t => {
+    const { c, host, browser } = await all();
+    const visit = await browser.visit(t, '/fleet', { as: 'operator', allow: [[404, /profiles\//]] });
+    await visit.tile('victim-0').click();
+    await visit.button('Capture…').click();
+    await visit.field('Seconds').fill('60');
+    await visit.button('Start').click();
+    await visit.waitText(visit.page.locator('.standing'), /running, .* left/);
+    process.kill(await host.pid('victim'), 'SIGKILL');
+    const failure = await visit.waitText(visit.page.locator('.capture-card .message.error'), /failed in phase “running”/);
+    assert.match(failure, /Its exits and its log say why; capture again when it is up/);
+    assert.match(await visit.role('list', 'Phases of victim-0').innerText(), /✗\s*running/);
+    // The same from the list of captures, and at the address that its profile would have.
+    const [{ id }] = (await c.api('GET', 'captures?app=victim', { role: 'viewer' })).body.captures;
+    await visit.link('Captures').click();
+    await visit.sees(visit.row(/victim-0 .* failed: /));
+    await visit.goto(`/profile/${id}`);
+    const told = await visit.waitText(visit.role('alert'), /has no profile/);
+    assert.match(told, /in its phase “running”/);
+    assert.match(told, /capture again/);
+    await visit.link('Capture again').click();
+    await visit.seesTitle('New capture');
+    await visit.waitText(visit.role('region', 'Chosen processes'), /left out: it does not run|left out: /);
+    assert.ok(await visit.button('Start').isDisabled());
+    // Its page says how it ended.
+    await visit.link('victim-0').click();
+    await visit.waitText(visit.role('table', 'Exits'), /ended by .*\bno\b/);
+});
+
+test('a viewer sees everything and no button that would be refused', inRelease, async t => {
+    const { c, host, browser } = await all();
+    const [done] = await c.capture([{ host: host.id, app: 'api' }], { duration_ms: 500 });
+    await c.waitEnd(done.id, 'done');
+    const [runs] = await c.capture([{ host: host.id, app: 'api' }]);
+    await c.waitPhase(runs.id, 'running');
+    const process_page = `/process/${host.id}/api/0`;
+    const pages = { '/fleet': 'Fleet', '/capture': 'New capture', '/captures': 'Captures', '/app/api': 'api',
+        [process_page]: /^api-0/, [`/capture/${runs.order}`]: /capture of api-0/, [`/profile/${done.id}`]: /profile of api-0/ };
+    const refused = /Capture|Start|Stop|Cancel|Keep|Kept|Delete|Profile (CPU|heap)|Make|Add|Remove|Revoke|Link a host/;
+    const visit = await browser.visit(t, null, { as: 'viewer' });
+    for (const [address, title] of Object.entries(pages)) {
+        await visit.goto(address);
+        await visit.seesTitle(title);
+        if (address === '/fleet') {
+            await visit.tile('api-0').click();
+            await visit.sees(visit.text(/Captures need the role “operator”/));
+        }
+        await visit.settled();
+        const buttons = visit.role('main').getByRole('button').or(visit.page.locator('main a.button'));
+        const names = (await buttons.allInnerTexts()).filter(text => refused.test(text));
+        assert.deepEqual(names, [], `on ${address}`);
+    }
+    const places = await visit.role('navigation', 'Pages').getByRole('link').allInnerTexts();
+    assert.deepEqual(places, ['Fleet', 'Captures']);
+    await visit.goto('/admin');
+    await visit.seesTitle('This page is for admins');
+    // An operator sees those buttons.
+    const other = await browser.visit(t, `/capture/${runs.order}`, { as: 'operator' });
+    await other.sees(other.button(/^Stop api-0/));
+    await other.button(/^Cancel api-0/).click();
+    await visit.goto(`/capture/${runs.order}`);
+    await visit.waitText(visit.page.locator('.standing'), /cancelled/);
+});
+
+test('the console restarts under an open page: it is said, heals by itself, and the session goes on', inBrowser, async t => {
+    const { c, host, browser } = await all();
+    const visit = await browser.visit(t, '/fleet', { as: 'operator' });
+    await visit.sees(visit.tile('api-0'));
+    await visit.page.evaluate(() => { window.sameDocument = true; });
+    visit.away = true;
+    await c.stop();
+    await visit.sees(visit.text(/^The connection to the console is lost; what you see is of /));
+    await visit.sees(visit.tile('api-0'));
+    await c.start();
+    await visit.seesNo(visit.text(/^The connection to the console is lost/));
+    visit.away = false;
+    await c.waitConnected(host.id);
+    await visit.sees(visit.button(/^api-0 on .*, online$/));
+    await visit.tile('api-0').click();
+    await visit.button('Capture…').click();
+    await visit.field('Seconds').fill('1');
+    await visit.button('Start').click();
+    await visit.sees(visit.link(/^Open profile/));
+    assert.equal(await visit.page.evaluate(() => window.sameDocument), true, 'no reload');
+});
+
+test('who logs out elsewhere is led to the log-in, and back to the page', inRelease, async t => {
+    const { c, browser } = await all();
+    const visit = await browser.visit(t, '/captures?state=failed', { allow: [[401, /api\/v1/]] });
+    await visit.seesTitle('Log in');
+    await visit.login('operator');
+    await visit.seesTitle('Captures');
+    assert.equal(visit.at, '/captures?state=failed');
+    // All sessions of the account end when its password is set; the page finds out with its next request.
+    const { name, password } = await browser.account('operator');
+    await c.api('POST', `users/${name}/password`, { role: 'admin', body: { password } });
+    browser.states.delete('operator');
+    await visit.select('Kind').selectOption('cpu');
+    await visit.seesTitle('Log in');
+    await visit.sees(visit.text('Your session has ended. Log in again.'));
+    await visit.login('operator');
+    await visit.seesTitle('Captures');
+    assert.deepEqual(visit.params, { state: 'failed', kind: 'cpu' });
+});
+
+test('a wrong password is one sentence', inRelease, async t => {
+    const { browser } = await all();
+    const visit = await browser.visit(t, '/login', { allow: [[401, /session$|login$/]] });
+    await visit.field('Name').fill('admin');
+    await visit.field('Password').fill('not that one');
+    await visit.button('Log in').click();
+    await visit.sees(visit.role('alert'));
+    assert.equal(await visit.field('Password').inputValue(), '');
+    await visit.login('admin');
+    await visit.seesTitle('Fleet');
+});
+
+// ---- nothing jumps ------------------------------------------------------------------------------------------------
+
+const some = list => ({ type: 'processes', at_ms: Date.now(), processes: list.map(([app, cpu], i) => process_({ app, cpu, pid: 100 + i })) });
+const appsOf = async locator => (await locator.evaluateAll(all => all.map(one => one.dataset.key))).map(key => key?.split('/')[1]);
+
+test('tiles and rows keep their places while the pointer is inside', inRelease, async t => {
+    const c = await startConsole(t);
+    const browser = await startBrowser(t, c);
+    const identity = await newIdentity(c);
+    const agent = await openAgent(c, identity);
+    agent.send(some([['bee', 20], ['dog', 60]]));
+    const visit = await browser.visit(t, '/fleet?group=none', { as: 'viewer' });
+    const tiles = visit.page.locator('.tile');
+    await visit.wait('two tiles', async () => await tiles.count() === 2);
+    assert.deepEqual(await appsOf(tiles), ['bee', 'dog']);
+
+    const place = await visit.tile('dog-0').boundingBox();
+    await visit.tile('dog-0').hover();
+    agent.send(some([['ant', 5], ['cat', 5], ['dog', 61]]));
+    await visit.wait('the new ones', async () => await tiles.count() === 4);
+    assert.deepEqual(await appsOf(tiles), ['bee', 'dog', 'ant', 'cat']);
+    assert.deepEqual(await visit.tile('dog-0').boundingBox(), place);
+    await visit.sees(visit.button(/^dog-0 on .* CPU 61 %/));
+    await visit.sees(visit.button(/^bee-0 on .* gone/));
+    await visit.heading('Fleet').hover();
+    await visit.wait('their order', async () => (await appsOf(tiles)).join() === 'ant,cat,dog');
+
+    await visit.goto('/fleet?view=table&sort=-cpu');
+    const rows = visit.page.locator('tbody tr[data-key]');
+    await visit.wait('three rows', async () => await rows.count() === 3);
+    assert.equal((await appsOf(rows))[0], 'dog');
+    await visit.row(/dog-0/).hover();
+    const before = await appsOf(rows);
+    agent.send(some([['ant', 90], ['cat', 95], ['dog', 1]]));
+    await visit.sees(visit.row(/cat-0 .* 95 %/));
+    assert.deepEqual(await appsOf(rows), before);
+    await visit.heading('Fleet').hover();
+    await visit.wait('the new order', async () => (await appsOf(rows)).join() === 'cat,ant,dog');
+    agent.close();
+    await visit.sees(visit.text(/The host stranger is not connected/));
+});
+
+// ---- nothing there ------------------------------------------------------------------------------------------------
+
+test('an empty console teaches: the page\'s own words start an app and link its host', inRelease, async t => {
+    const c = await startConsole(t);
+    const browser = await startBrowser(t, c);
+    const viewer = await browser.visit(t, '/fleet', { as: 'viewer' });
+    await viewer.sees(viewer.text(/Ask an admin of this console/));
+    assert.equal(await viewer.button('Make a link string').count(), 0);
+    const visit = await browser.visit(t, '/captures', { as: 'admin' });
+    await visit.sees(visit.text('Nothing was captured yet'));
+    await visit.goto('/fleet');
+    await visit.sees(visit.text('No host is linked yet'));
+    const command = await visit.role('group', 'The command').innerText();
+    assert.equal(command, 'proctor link -');
+    await visit.button('Make a link string').click();
+    const string = await (await visit.sees(visit.role('group', 'The link string'))).innerText();
+
+    const host = startHost(t);
+    fs.copyFileSync(appFile('cpu.js'), path.join(host.work, 'app.js'));
+    const run = (text, options) => host.proctor(text.split(' ').slice(1), { expectCode: 0, timeout: 40000, ...options });
+    const start = await visit.page.locator('code', { hasText: /^proctor start app.js/ }).innerText();
+    await run(start, { env: { HOT_MS: '5', REST_MS: '50' } });
+    await run(command, { input: `${string}\n` });
+    await visit.sees(visit.tile('api-0'));
+    await viewer.sees(viewer.tile('api-0'));
+    await run('proctor delete api');
+    await visit.sees(visit.text(/is linked, but no app runs there/));
+    assert.equal(await visit.role('group', 'The command').innerText(), start);
+    await run(start, { env: { HOT_MS: '5', REST_MS: '50' } });
+    await visit.sees(visit.tile('api-0'));
+    await visit.field('Filter').fill('nothing like that');
+    await visit.button('Clear the filter').click();
+    await visit.sees(visit.tile('api-0'));
+    await visit.goto('/nowhere');
+    await visit.seesTitle('There is no such page');
+    await visit.goto('/capture');
+    await visit.sees(visit.heading('Choose processes'));
+    await visit.tile('api-0').click();
+    await visit.sees(visit.button('Start'));
+});
