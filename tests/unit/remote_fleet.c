@@ -274,7 +274,7 @@ static void looks_at_every_field_of_an_end(void **state)
                                                      "\"asked\":false,\"uptime_ms\":1,"
                                                      "\"env\":\"SECRET\"}")),
                      0);
-    AUTOJSON json_t *list = fleet_processes(fleet, HOST_1);
+    AUTOJSON json_t *list = processes_of(HOST_1);
     const json_t *end = json_object_get(json_array_get(list, 0), "exit");
     assert_int_equal(json_object_size(end), 5);
     assert_int_equal(json_get_int(end, "signal", 0), 9);
