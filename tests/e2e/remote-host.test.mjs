@@ -130,8 +130,9 @@ test('what a lying console asks for pushes out nothing of this host', async t =>
     assert.equal(await own(), 1);
     await a.proctor(['kill'], { expectCode: 0 });
     // As many as are kept, acknowledged and not.
+    const later = Date.now();
     for (let i = 0; i < 5200; i++)
-        putRecord(a, uuid7(Date.now() - 300000 + i), { host: a.id, delivered: i % 2 === 0, created_ms: Date.now() - 300000 + i });
+        putRecord(a, uuid7(later + i), { host: a.id, delivered: i % 2 === 0, created_ms: later + i, ended_ms: later + i + 1 });
     await a.startApps([app]);
     await until('the agent has made room', async () => fs.readdirSync(path.join(a.home, 'spool')).filter(name => name.endsWith('.json')).length <= 5000, 20000 * slow);
     const { stdout } = await a.proctor(['captures', '--json'], { expectCode: 0 });
@@ -147,13 +148,15 @@ test('what the first console has not got is not told to the next, however the ag
     await a.startApps([app]);
     await first.link(a);
     await a.proctor(['kill'], { expectCode: 0 });
-    const ids = Array.from({ length: 400 }, (_, i) => uuid7(Date.now() - 600000 + i));
+    const ids = Array.from({ length: 1500 }, (_, i) => uuid7(Date.now() - 600000 + i));
     for (const id of ids)
         putRecord(a, id, { host: a.id });
     await first.stop();
     await a.startApps([app]);
+    const pid = await agentPid(a);
     await a.proctor(['unlink'], { expectCode: 0, timeout: 30000 });
-    await killAgent(a);
+    process.kill(pid, 'SIGKILL');
+    await waitNextAgent(a, pid);
     await second.link(a);
     await second.waitProcess(a.id, 'api');
     const [own] = await second.capture([{ host: a.id, app: 'api' }], { duration_ms: 300 });

@@ -107,7 +107,7 @@ int captures_get(struct db *db, const char *id, struct capture_row *ret_row)
         return ERR_NOT_FOUND;
     *ret_row = rows[n];
     ret_row->record = xstrdup_null(rows[n].record);
-    ret_row->has_profile = has_profile[n];
+    ret_row->was_stored = ret_row->has_profile = has_profile[n];
     return 0;
 }
 
@@ -127,13 +127,22 @@ int captures_add(struct db *db, const struct capture_row *row)
     return ERR_FAILED;
 }
 
+static bool is_asked_for(const struct capture_filter *filter, const struct capture_row *row)
+{
+    if (filter->host && strcmp(filter->host, row->host) != 0)
+        return false;
+    if (filter->revoked_only || (filter->unended_only && row->ended_ms))
+        return false;
+    return !filter->ended_only || row->ended_ms;
+}
+
 int captures_list(struct db *db, const struct capture_filter *filter, struct capture_list *ret_list)
 {
+    ret_list->count = 0;
     ret_list->rows = xcalloc(CAPTURES, sizeof *ret_list->rows);
-    for (ret_list->count = 0; ret_list->count < CAPTURES; ret_list->count++) {
-        ret_list->rows[ret_list->count] = rows[ret_list->count];
-        ret_list->rows[ret_list->count].record = xstrdup_null(rows[ret_list->count].record);
-    }
+    for (int n = 0; n < CAPTURES; n++)
+        if (is_asked_for(filter, &rows[n]))
+            (void)captures_get(db, rows[n].id, &ret_list->rows[ret_list->count++]);
     return 0;
 }
 
@@ -216,10 +225,16 @@ int incoming_add(struct db *db, const char *capture, uint64_t offset, const void
 }
 
 int incoming_check(const char *dir, const char *capture, const struct blob_sums *announced,
-                   char *reterr_text, size_t size)
+                   const atomic_bool *stop, char *reterr_text, size_t size)
 {
     (void)snprintf(reterr_text, size, "damaged");
     return announced->sha256[0] & 1 ? ERR_MISMATCH : 0;
+}
+
+int retention_make_room(struct db *db, const char *capture, uint64_t stored_bytes,
+                        const struct retention *limits, int64_t now_ms)
+{
+    return 0;
 }
 
 int incoming_drop(struct db *db, const char *capture)
