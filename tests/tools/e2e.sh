@@ -28,7 +28,7 @@ load
 [ -d "${PROCTOR_BROWSER:-}" ] || "$here/browser.sh" "$browser"
 load
 
-limit=${E2E_SECONDS:-900}
+limit=${E2E_SECONDS:-2400}
 concurrency=${E2E_CONCURRENCY:-2}
 if [ "${PROCTOR_BUILD##*/}" = asan ]; then
     export PROCTOR_ASAN=1
