@@ -195,6 +195,17 @@ json_t *capture_facts(const struct capture_row *row)
     return row->record ? json_object_parse(row->record, strlen(row->record)) : NULL;
 }
 
+/* What an agent says of a result that will not come. */
+static bool says_none(const char *warning)
+{
+    static const char *const words[] = {"result_removed", "result_missing", "result_damaged",
+                                        "result_too_large"};
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (str_eq(warning, words[i]))
+            return true;
+    return false;
+}
+
 bool capture_record_has_result(enum capture_state state, const json_t *facts)
 {
     size_t i;
@@ -203,8 +214,7 @@ bool capture_record_has_result(enum capture_state state, const json_t *facts)
         return false;
     json_array_foreach(json_object_get(facts, "warnings"), i, warning)
     {
-        const char *name = json_string_value(warning);
-        if (str_eq(name, "result_removed") || str_eq(name, "result_missing"))
+        if (says_none(json_string_value(warning)))
             return false;
     }
     return true;
