@@ -223,7 +223,10 @@ function NewCapture() {
     const processes = useLive((s) => s.processes);
     const hosts = useLive((s) => s.hosts);
     const loaded = useLive((s) => s.loaded);
-    const [choosing] = useState(draft.picked.size === 0);
+    // Whoever came with nothing chosen keeps the picker while choosing.
+    const cameEmpty = useRef(false);
+    cameEmpty.current ||= draft.picked.size === 0;
+    const choosing = cameEmpty.current;
     const targets = targetsOf(draft, processes, loaded);
     if (!may('operator')) {
         return html`<h1 tabindex="-1">New capture</h1>
@@ -243,9 +246,7 @@ function NewCapture() {
         ${choosing && html`<section aria-label="Choose"><h2>Choose processes</h2>
             ${loaded && processes.size > 0 && html`<${Picker} processes=${processes} hosts=${hosts} />`}
             ${loaded && processes.size === 0 && html`<p>No process is known. <a href=${href(['fleet'])}>How to link a
-                host</a></p>`}</section>`}
-        ${!choosing && targets.length === 0 && html`<p>No process is chosen.
-            ${' '}<a href=${href(['fleet'], { kind: draft.kind })}>Choose some</a></p>`}`;
+                host</a></p>`}</section>`}`;
 }
 
 // ---- one order, live -----------------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ function Texts({ title, labels, data, format, marks }) {
         ${labels.length === 1 && html`<p class="chart-summary">${title}: ${found[0].text}.</p>`}
         ${labels.length > 1 && html`<details><summary>${title} in numbers</summary>${list}</details>`}
         ${marks.length > 0 && html`<details>
-            <summary>${marks.length} marks of ${title}: exits, restarts, captures</summary>
+            <summary>${marks.length} ${marks.length === 1 ? 'mark' : 'marks'} of ${title}: exits, restarts, captures</summary>
             <ul>${marks.slice(-NAMED_MARKS).reverse().map((m) => html`<li key=${`${m.at_ms} ${m.text}`}>
                 <b class=${`mark-${m.kind}`} aria-hidden="true">${{ exit: '│', restart: '┆', capture: '▒' }[m.kind]}</b>
                 ${' '}${time(m.at_ms)} ${m.text}</li>`)}</ul></details>`}`;
