@@ -20,6 +20,7 @@ const roles = ['viewer', 'operator', 'admin'];
 
 // What who may gets for an empty body and ids that nobody has, where it is not 200 (GET) or 404 (the rest, and GET of one thing).
 const answers = {
+    'GET /api/v1/series': 400, 'GET /api/v1/exits': 400, 'GET /api/v1/logs': 400, // nothing says of which process
     'POST /api/v1/enrol': 400, 'POST /api/v1/login': 400, 'POST /api/v1/password': 400, 'POST /api/v1/captures': 400,
     'POST /api/v1/profiles/{id}/keep': 400, 'POST /api/v1/users': 400, 'POST /api/v1/users/{name}/role': 400,
     'POST /api/v1/users/{name}/password': 400, 'POST /api/v1/tokens': 400, 'POST /api/v1/enrolments': 201,
