@@ -15,6 +15,8 @@
 #include "lib/base/auto.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/conn_private.h"
 #include "lib/wire/msg.h"
 
 enum {
@@ -23,6 +25,8 @@ enum {
     KEEP_BYTES = 256 << 10,
     /* After an error of sending that passes by itself. */
     SEND_AGAIN_MS = 10,
+    /* Lines that may be torn one after the other: each by another death. */
+    TORN_MAX = 8,
 };
 
 struct out_fd {
@@ -32,11 +36,8 @@ struct out_fd {
 
 static void on_event(uv_poll_t *poll, int status, int events);
 static bool read_some(struct conn *c);
-static void read_rest(struct conn *c, int reason);
 static void take_lines(struct conn *c);
-static void write_some(struct conn *c);
 static void on_send_again(uv_timer_t *timer);
-static void conn_end(struct conn *c, int reason);
 static void on_handle_closed(uv_handle_t *handle);
 
 int conn_open(struct conn *c, uv_loop_t *loop, int fd, conn_msg_cb on_msg, conn_closed_cb on_closed,
@@ -52,14 +53,34 @@ int conn_open(struct conn *c, uv_loop_t *loop, int fd, conn_msg_cb on_msg, conn_
         return r;
     }
     (void)uv_timer_init(loop, &c->send_again);
-    c->send_again.data = c;
+    (void)uv_timer_init(loop, &c->look_again);
+    c->send_again.data = c->look_again.data = c;
     return uv_poll_start(&c->poll, UV_READABLE, on_event);
 }
 
-static void watch(struct conn *c)
+int conn_open_peeking(struct conn *c, uv_loop_t *loop, int fd, bool restarted, conn_msg_cb on_msg,
+                      conn_closed_cb on_closed, void *arg)
+{
+    int r = conn_open(c, loop, fd, on_msg, on_closed, arg);
+    if (r < 0)
+        return r;
+    c->peeking = true;
+    if (!restarted)
+        return 0;
+    c->forgives_first = true;
+    (void)buf_addc(&c->out, '\n');
+    return conn_notify(c, "restarted", NULL);
+}
+
+void conn_forgive_torn(struct conn *c)
+{
+    c->forgives_torn = true;
+}
+
+void conn_watch(struct conn *c)
 {
     bool sends = c->out.len > 0 && !uv_is_active((uv_handle_t *)&c->send_again);
-    int events = UV_READABLE | (sends ? UV_WRITABLE : 0);
+    int events = (c->half ? UV_DISCONNECT : UV_READABLE) | (sends ? UV_WRITABLE : 0);
     if (!c->closing)
         (void)uv_poll_start(&c->poll, events, on_event);
 }
@@ -68,12 +89,18 @@ static void on_event(uv_poll_t *poll, int status, int events)
 {
     struct conn *c = poll->data;
     if (status < 0) {
-        read_rest(c, status);
+        conn_read_rest(c, status);
         return;
     }
     if (events & UV_WRITABLE)
-        write_some(c);
-    if (!c->closing && (events & UV_READABLE))
+        conn_write(c);
+    if (events & UV_DISCONNECT)
+        c->peer_ends = true;
+    if (c->closing)
+        return;
+    if (c->half && (events & UV_DISCONNECT))
+        conn_look_again(&c->look_again);
+    else if (events & UV_READABLE)
         (void)read_some(c);
 }
 
@@ -87,11 +114,18 @@ static void give_back(struct buf *b)
     (void)malloc_trim(0);
 }
 
+void conn_give_back(struct conn *c)
+{
+    give_back(&c->in);
+}
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 /* False when nothing is there or the connection is over. */
 static bool read_some(struct conn *c)
 {
+    if (c->peeking)
+        return conn_peek_some(c);
     char *space;
     size_t room = c->in.limit - c->in.len;
     room = room < READ_BYTES ? room : READ_BYTES;
@@ -114,17 +148,47 @@ static bool read_some(struct conn *c)
 
 /* The peer has gone, perhaps with something of ours unread (then libuv says UV_EBADF and watches no more).  What it said
  * before is still there. */
-static void read_rest(struct conn *c, int reason)
+void conn_read_rest(struct conn *c, int reason)
 {
+    c->peer_ends = true;
     while (read_some(c))
         continue;
     conn_end(c, reason);
 }
 
-static void take_line(struct conn *c, const char *line, size_t len)
+/* What an earlier one of us has not read, or of the peer has not written, to its end. */
+static bool is_forgiven(struct conn *c)
+{
+    if (c->forgives_first) {
+        c->forgives_first = false;
+        return true;
+    }
+    return c->forgives_torn && c->torn++ < TORN_MAX;
+}
+
+/* The descriptors of a line that is still in the socket. */
+static int peek_fds(struct conn *c, const struct msg *m, const char *line, size_t len)
+{
+    AUTOFREE char *space = NULL;
+    if (!c->taking || m->fds_wanted == 0)
+        return 0;
+    space = xcalloc(1, len + 1);
+    ssize_t n = fds_peek(&c->in_fds, c->fd, space, len + 1);
+    return n < 0 ? (int)n : 0;
+}
+
+void conn_take_line(struct conn *c, const char *line, size_t len)
 {
     AUTOMSG struct msg m = {0};
     int r = msg_parse(line, len, &m);
+    if (r < 0 && is_forgiven(c))
+        return;
+    c->forgives_first = false;
+    if (r == 0 && c->torn > 0 && !str_eq(m.method, "restarted"))
+        r = ERR_SYNTAX;
+    c->torn = 0;
+    if (r == 0)
+        r = peek_fds(c, &m, line, len);
     if (r == 0)
         r = fds_hand_over(&c->in_fds, &m);
     if (r < 0) {
@@ -148,7 +212,7 @@ static void take_lines(struct conn *c)
         if (!end)
             break;
         done += (size_t)(end - line) + 1;
-        take_line(c, line, (size_t)(end - line));
+        conn_take_line(c, line, (size_t)(end - line));
     }
     if (!c->closing)
         buf_consume(&c->in, done);
@@ -200,12 +264,19 @@ static bool passes_by_itself(int error)
     return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM;
 }
 
-static void on_send_again(uv_timer_t *timer)
+static void drop_queue(struct conn *c)
 {
-    write_some(timer->data);
+    buf_reset(&c->out);
+    while (c->out_fd_count > 0)
+        drop_first_fd(c);
 }
 
-static void write_some(struct conn *c)
+static void on_send_again(uv_timer_t *timer)
+{
+    conn_write(timer->data);
+}
+
+void conn_write(struct conn *c)
 {
     while (c->out.len > 0) {
         bool with_fd;
@@ -219,8 +290,14 @@ static void write_some(struct conn *c)
             (void)uv_timer_start(&c->send_again, on_send_again, SEND_AGAIN_MS, 0);
             break;
         }
+        if (n < 0 && c->taking) { /* first what it has said */
+            c->broken = -errno;
+            c->peer_ends = true;
+            drop_queue(c);
+            return;
+        }
         if (n < 0) {
-            read_rest(c, -errno);
+            conn_read_rest(c, -errno);
             return;
         }
         if (with_fd)
@@ -233,7 +310,7 @@ static void write_some(struct conn *c)
         conn_end(c, 0);
         return;
     }
-    watch(c);
+    conn_watch(c);
 }
 
 /* `before`: the queue's length before the message was added to it; `r`: what adding it returned. */
@@ -249,14 +326,14 @@ static int queued(struct conn *c, size_t before, int r, int fd)
         c->out_fds = xreallocarray(c->out_fds, c->out_fd_count + 1, sizeof *c->out_fds);
         c->out_fds[c->out_fd_count++] = (struct out_fd){.fd = fd, .position = c->out_done + before};
     }
-    watch(c);
+    conn_watch(c);
     return 0;
 }
 
 /* Nothing is sent on a closing connection; the descriptor is closed all the same. */
 static bool is_over(const struct conn *c, int fd)
 {
-    if (!c->closing)
+    if (!c->closing && !c->broken)
         return false;
     if (fd >= 0)
         (void)close(fd);
@@ -302,15 +379,18 @@ int conn_progress(struct conn *c, const char *id, json_t *params)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* The only way out.  The first reason counts. */
-static void conn_end(struct conn *c, int reason)
+void conn_end(struct conn *c, int reason)
 {
     if (c->closing)
         return;
     c->closing = true;
     c->reason = reason;
     (void)uv_poll_stop(&c->poll);
-    c->open_handles = 2;
+    /* The keeper's copy would keep it open for the peer. */
+    if (c->peeking)
+        (void)shutdown(c->fd, SHUT_RDWR);
+    c->open_handles = 3;
+    uv_close((uv_handle_t *)&c->look_again, on_handle_closed);
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
     uv_close((uv_handle_t *)&c->send_again, on_handle_closed);
 }

@@ -2,7 +2,12 @@
  *
  * Used by proctord (towards CLI, agent and probes), by the agent and by the probe.  The connection reads, splits and
  * parses; what the messages mean is the owner's business.  A peer that breaks the framing or the limits is closed.  What a
- * large message took is given back when it has passed. */
+ * large message took is given back when it has passed.
+ *
+ * A connection whose descriptor outlives us (proctord's to agent and probes, which the keeper has a copy of) is opened
+ * peeking: a line is looked at in the socket, done, what it queued is sent, and only then it is taken out.  Whoever is killed
+ * in between leaves the line to the next one, so a message may be done twice, never not at all.  Only a line of more than
+ * 32 KiB, or one whose end does not come, is taken out bit by bit as it comes. */
 #pragma once
 
 #include <jansson.h>
@@ -34,6 +39,17 @@ struct conn {
         out_done; /* bytes of the stream already sent; positions of out_fds count from its start */
     struct fds in_fds;
     uv_timer_t send_again; /* after an error of sending that passes by itself */
+    uv_timer_t look_again; /* at half a line in the socket */
+    bool peeking;
+    bool half;             /* half a line is in the socket: it is not polled */
+    bool taking;           /* lines that were peeked at are being done */
+    bool peer_ends;        /* nothing is added to half a line any more */
+    unsigned looks;        /* at half a line that did not grow */
+    size_t seen;           /* how much of it there was */
+    int broken;            /* sending failed: what it has said is still done */
+    bool forgives_first;   /* the first line may be the rest of one that was taken out in part */
+    bool forgives_torn;    /* lines that cannot be read may come before `restarted` */
+    unsigned torn;         /* how many have */
     unsigned open_handles; /* while closing */
     bool closing;
     bool end_after_flush;
@@ -46,6 +62,14 @@ struct conn {
 /* Takes `fd` (set to non-blocking, closed with the connection, also when this fails). */
 int conn_open(struct conn *c, uv_loop_t *loop, int fd, conn_msg_cb on_msg, conn_closed_cb on_closed,
               void *arg);
+
+/* The same for one that outlives us; `restarted`: it is not new, the peer spoke with an earlier one of us.  Then it is told
+ * so, by a newline (half a line may have been sent) and the notification `restarted`, before anything else. */
+int conn_open_peeking(struct conn *c, uv_loop_t *loop, int fd, bool restarted, conn_msg_cb on_msg,
+                      conn_closed_cb on_closed, void *arg);
+
+/* The peer's connections outlive it: lines that it has not sent to their end are forgiven when `restarted` follows. */
+void conn_forgive_torn(struct conn *c);
 
 /* Starts closing; on_closed comes later from the loop with reason 0.  Twice is fine. */
 void conn_close(struct conn *c);

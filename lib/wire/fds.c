@@ -35,7 +35,7 @@ static int keep_all(struct fds *f, struct msghdr *mh)
     return r;
 }
 
-ssize_t fds_receive(struct fds *f, int socket, void *space, size_t room)
+static ssize_t receive(struct fds *f, int socket, void *space, size_t room, int flags)
 {
     union {
         struct cmsghdr align;
@@ -46,11 +46,21 @@ ssize_t fds_receive(struct fds *f, int socket, void *space, size_t room)
                         .msg_iovlen = 1,
                         .msg_control = &control,
                         .msg_controllen = sizeof control};
-    ssize_t n = recvmsg(socket, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(socket, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
     if (n < 0)
         return -errno;
     int r = keep_all(f, &mh);
     return n > 0 && r < 0 ? r : n;
+}
+
+ssize_t fds_receive(struct fds *f, int socket, void *space, size_t room)
+{
+    return receive(f, socket, space, room, 0);
+}
+
+ssize_t fds_peek(struct fds *f, int socket, void *space, size_t room)
+{
+    return receive(f, socket, space, room, MSG_PEEK);
 }
 
 int fds_hand_over(struct fds *f, struct msg *m)

@@ -23,6 +23,9 @@ struct fds {
  * closed, and the connection cannot go on. */
 ssize_t fds_receive(struct fds *f, int socket, void *space, size_t room);
 
+/* The same without taking the bytes out of the stream: descriptors that come are duplicates of those that stay in it. */
+ssize_t fds_peek(struct fds *f, int socket, void *space, size_t room);
+
 /* Gives a message the descriptors that it wants.  ERR_PROTOCOL when not so many have come. */
 int fds_hand_over(struct fds *f, struct msg *m);
 

@@ -32,6 +32,9 @@ static const struct wire_method methods[] = {
     /* answers to requests, on every connection */
     {"progress", ~0u, FIELDS({"id", WIRE_STRING, REQUIRED, 1, LIMIT_NAME}), 0},
 
+    /* from a supervisor that was started anew, on a connection that outlived the one before it */
+    {"restarted", WIRE_SUPERVISOR_TO_AGENT | WIRE_SUPERVISOR_TO_PROBE, FIELDS(), 0},
+
     {"ping", WIRE_CLI_TO_SUPERVISOR, FIELDS(), 0},
     {"app.apply", WIRE_CLI_TO_SUPERVISOR,
      FIELDS({"apps", WIRE_ARRAY, REQUIRED, 1, LIMIT_APPS}, ENV(REQUIRED), {"update_env", WIRE_BOOL, OPTIONAL, 0, 0}), 0},

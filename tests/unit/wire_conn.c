@@ -3,6 +3,7 @@
 #include "tests/unit/support.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -28,6 +29,7 @@ struct end {
 static uv_loop_t loop;
 static struct end a, b;
 static int peer; /* the other side of `a` when it is no conn */
+static bool peeking;
 static int fds_before;
 
 /* ---- the ends -------------------------------------------------------------------------------- */
@@ -63,13 +65,18 @@ static void open_end(struct end *e, int fd)
 {
     *e = (struct end){0};
     buf_init(&e->log, 1 << 20);
-    assert_int_equal(conn_open(&e->conn, &loop, fd, on_msg, on_closed, e), 0);
+    int r = peeking ? conn_open_peeking(&e->conn, &loop, fd, false, on_msg, on_closed, e)
+                    : conn_open(&e->conn, &loop, fd, on_msg, on_closed, e);
+    assert_int_equal(r, 0);
 }
 
 static void turn(void)
 {
     for (int i = 0; i < 4; i++)
         (void)uv_run(&loop, UV_RUN_NOWAIT);
+    /* It looks again after some milliseconds. */
+    for (int i = 0; i < 2 && (a.conn.half || b.conn.half); i++)
+        (void)uv_run(&loop, UV_RUN_ONCE);
 }
 
 /* The conn `a` with a raw peer. */
@@ -114,12 +121,20 @@ static int warm_up(void **state)
 
 static int set_up(void **state)
 {
+    a = b = (struct end){0};
     fds_before = count_fds();
     return uv_loop_init(&loop);
 }
 
+static int set_up_peeking(void **state)
+{
+    peeking = true;
+    return set_up(state);
+}
+
 static int tear_down(void **state)
 {
+    peeking = false;
     if (loop_end(&loop) != 0)
         return -1;
     return count_fds() == fds_before ? 0 : -1;
@@ -617,7 +632,205 @@ static void a_descriptor_that_cannot_be_watched_is_refused_and_closed(void **sta
     assert_int_equal(e.closed, 0);
 }
 
+/* ---- peeking --------------------------------------------------------------------------------- */
+
+/* What is in the socket of `a`, unread. */
+static size_t unread(void)
+{
+    int bytes = 0;
+    assert_int_equal(ioctl(a.conn.fd, FIONREAD, &bytes), 0);
+    return (size_t)bytes;
+}
+
+/* The supervisor dies while it does the message: another one takes the socket over. */
+static int heir = -1;
+static void on_last_msg(struct conn *c, struct msg *m)
+{
+    on_msg(c, m);
+    assert_int_equal(conn_result(c, m->id, NULL, -1), 0);
+    if (heir < 0)
+        heir = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+    /* What a death does not do. */
+    c->peeking = false;
+    conn_close(c);
+}
+
+static void a_message_that_was_being_done_is_done_again(void **state)
+{
+    static const char with[] = "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"take\",\"fds\":1}\n";
+    char answer[400] = "";
+    int fd = make_file("one");
+    open_raw();
+    heir = -1;
+    a.conn.on_msg = on_last_msg;
+    send_bytes(with, strlen(with), &fd, 1);
+    send_text(three);
+    (void)close(fd);
+    turn();
+    assert_int_equal(a.closed, 1);
+    assert_string_equal(buf_str(&a.log), "take 1 one\n");
+    buf_clear(&a.log);
+    a = (struct end){0};
+    buf_init(&a.log, 1 << 20);
+    assert_int_equal(conn_open_peeking(&a.conn, &loop, heir, true, on_msg, on_closed, &a), 0);
+    assert_int_equal(unread(), strlen(with) + strlen(three));
+    turn();
+    assert_string_equal(buf_str(&a.log), "take 1 one\nping 1\nresult 2\nstop -\n");
+    assert_int_equal(unread(), 0);
+    assert_true(read(peer, answer, sizeof answer - 1) > 0);
+    assert_string_equal(answer, "\n{\"method\":\"restarted\",\"params\":{},\"jsonrpc\":\"2.0\"}\n");
+    shut_raw(0);
+}
+
+static void on_asked(struct conn *c, struct msg *m)
+{
+    char answer[200] = "";
+    on_msg(c, m);
+    assert_int_equal(conn_result(c, m->id, NULL, -1), 0);
+    /* Neither sent nor taken out. */
+    assert_int_equal(recv(peer, answer, sizeof answer, MSG_DONTWAIT), -1);
+    assert_true(unread() > 0);
+}
+
+static void the_answer_is_sent_before_the_question_is_taken_out(void **state)
+{
+    char answer[200] = "";
+    open_raw();
+    a.conn.on_msg = on_asked;
+    send_text("{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"ping\"}\n");
+    while (a.messages == 0)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_true(recv(peer, answer, sizeof answer, MSG_DONTWAIT) > 0);
+    assert_int_equal(unread(), 0);
+    shut_raw(0);
+}
+
+static void half_a_line_stays_where_it_is_and_costs_nothing(void **state)
+{
+    open_raw();
+    send_bytes(three, 50, NULL, 0);
+    turn();
+    assert_int_equal(a.messages, 1);
+    assert_true(unread() > 0);
+    /* The loop has only the timer's wake-ups until it gives up waiting. */
+    clock_t cpu = clock();
+    unsigned wakes = 0;
+    for (; unread() > 0; wakes++)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_in_range(wakes, 5, 40);
+    assert_true(clock() - cpu < CLOCKS_PER_SEC / 20);
+    send_text(three + 50);
+    turn();
+    assert_string_equal(buf_str(&a.log), three_log);
+    shut_raw(0);
+}
+
+static void half_a_line_of_a_peer_that_has_gone_ends_at_once(void **state)
+{
+    open_raw();
+    send_bytes(three, 50, NULL, 0);
+    turn();
+    (void)close(peer);
+    peer = -1;
+    turn();
+    turn();
+    assert_int_equal(a.closed, 1);
+    shut(&a, UV_EOF);
+}
+
+/* All sizes around that of one look, with a descriptor: then the kernel shows no more than the first piece. */
+static void long_lines_come_whole(void **state)
+{
+    static const size_t sizes[] = {1000, 32600, 32768, 33000, 70000, 250000, 3000000};
+    open_both();
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int with_fd = 0; with_fd < 2; with_fd++) {
+            AUTOFREE char *text = xcalloc(1, sizes[i] + 1);
+            memset(text, 'x', sizes[i]);
+            AUTOJSON json_t *params = json_pack("{s:s}", "text", text);
+            buf_reset(&b.log);
+            b.messages = 0;
+            assert_int_equal(conn_notify(&a.conn, "before", NULL), 0);
+            assert_int_equal(
+                conn_request(&a.conn, "1", "put", params, with_fd ? make_file("f") : -1), 0);
+            assert_int_equal(conn_notify(&a.conn, "after", NULL), 0);
+            for (int n = 0; n < 2000 && b.messages < 3; n++)
+                turn();
+            assert_string_equal(buf_str(&b.log), with_fd ? "before -\nput 1 f\nafter -\n"
+                                                         : "before -\nput 1\nafter -\n");
+        }
+    shut(&a, 0);
+    shut(&b, UV_EOF);
+}
+
+static void the_rest_of_a_torn_line_is_forgiven_once(void **state)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    peer = fds[1];
+    a = (struct end){0};
+    buf_init(&a.log, 1 << 20);
+    assert_int_equal(conn_open_peeking(&a.conn, &loop, fds[0], true, on_msg, on_closed, &a), 0);
+    send_text("of a line\"}}\n");
+    send_text(three);
+    turn();
+    assert_string_equal(buf_str(&a.log), three_log);
+    assert_int_equal(a.closed, 0);
+    send_text("of a line\"}}\n");
+    turn();
+    assert_int_equal(a.closed, 1);
+    shut_raw(ERR_SYNTAX);
+}
+
+static const char restarted[] = "\n{\"jsonrpc\":\"2.0\",\"method\":\"restarted\"}\n";
+
+static void a_torn_line_is_forgiven_before_restarted(void **state)
+{
+    open_raw();
+    conn_forgive_torn(&a.conn);
+    for (size_t at = 0; at < sizeof three; at++) {
+        buf_reset(&a.log);
+        send_bytes(three, at, NULL, 0);
+        turn();
+        send_text(restarted);
+        turn();
+        assert_int_equal(a.closed, 0);
+        size_t len = a.log.len;
+        assert_true(len >= 12 && str_eq(buf_str(&a.log) + len - 12, "restarted -\n"));
+    }
+    send_text("half\n{\"jso");
+    send_text(restarted);
+    turn();
+    assert_int_equal(a.closed, 0);
+    send_text("half\n");
+    send_text(three);
+    turn();
+    assert_int_equal(a.closed, 1);
+    shut_raw(ERR_SYNTAX);
+}
+
+static void on_last_words(struct conn *c, struct msg *m)
+{
+    on_msg(c, m);
+    assert_int_equal(conn_request(c, "x", "ping", NULL, make_file("x")), 0);
+}
+
+static void the_queue_of_a_peer_that_went_away_is_dropped_after_its_words(void **state)
+{
+    open_raw();
+    a.conn.on_msg = on_last_words;
+    send_text(three);
+    (void)close(peer);
+    peer = -1;
+    turn();
+    assert_int_equal(a.messages, 3);
+    assert_int_equal(a.closed, 1);
+    shut(&a, a.reason);
+}
+
 #define ON_LOOP(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+#define PEEKING(test) cmocka_unit_test_setup_teardown(test, set_up_peeking, tear_down)
 
 int main(void)
 {
@@ -642,6 +855,25 @@ int main(void)
         ON_LOOP(closing_is_asynchronous_and_twice_is_fine),
         ON_LOOP(knows_who_is_at_the_other_end),
         ON_LOOP(a_descriptor_that_cannot_be_watched_is_refused_and_closed),
+        PEEKING(messages_arrive_whole_wherever_they_are_split),
+        PEEKING(messages_arrive_byte_by_byte),
+        PEEKING(a_promised_descriptor_that_does_not_come_ends_it),
+        PEEKING(garbage_ends_it),
+        PEEKING(a_line_of_the_limit_passes_and_one_byte_more_does_not),
+        PEEKING(the_end_of_the_stream_is_told_once),
+        PEEKING(it_may_be_closed_inside_the_callback),
+        PEEKING(messages_and_descriptors_arrive_in_order),
+        PEEKING(a_peer_that_does_not_read_is_cut_off_at_the_limit),
+        PEEKING(closing_after_the_flush_sends_everything_first),
+        PEEKING(the_last_words_of_a_peer_that_went_away_are_heard),
+        PEEKING(a_message_that_was_being_done_is_done_again),
+        PEEKING(the_answer_is_sent_before_the_question_is_taken_out),
+        PEEKING(half_a_line_stays_where_it_is_and_costs_nothing),
+        PEEKING(half_a_line_of_a_peer_that_has_gone_ends_at_once),
+        PEEKING(long_lines_come_whole),
+        PEEKING(the_rest_of_a_torn_line_is_forgiven_once),
+        PEEKING(the_queue_of_a_peer_that_went_away_is_dropped_after_its_words),
+        ON_LOOP(a_torn_line_is_forgiven_before_restarted),
     };
     return cmocka_run_group_tests(tests, warm_up, NULL);
 }
