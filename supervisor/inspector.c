@@ -19,7 +19,6 @@
 #include "lib/base/uuid.h"
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
-#include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
 
 enum {
@@ -72,14 +71,11 @@ static void set_state(struct inspector *i, enum inspector_state state, int64_t w
         (void)uv_timer_stop(&i->timer);
 }
 
-/* stderr is looked at while any port may be open.  Noted in the slot before the signal goes out. */
+/* stderr is looked at while any port may be open. */
 static int watch(struct inspector *i)
 {
     bool may_be_open = i->state != INSPECTOR_CLOSED || i->user_port || i->instance->user_opens;
-    int r = logstream_watch(&i->instance->err, may_be_open);
-    if (i->instance->slot)
-        i->instance->slot->inspector_port = i->ours && i->state >= INSPECTOR_OPEN ? i->port : 0;
-    return r;
+    return logstream_watch(&i->instance->err, may_be_open);
 }
 
 void inspector_init(struct inspector *i, struct instance *instance, uv_loop_t *loop)

@@ -37,7 +37,9 @@ struct keep_link {
     struct keep_msg *early; /* exits that came before keep_link_watch() */
     size_t early_count;
     uv_poll_t poll;
+    uv_idle_t late; /* hands the early ones out */
     bool watching;
+    bool gone; /* it has died, or was ended since it took nothing any more */
     keep_exit_cb on_exit;
     keep_gone_cb on_gone;
     void *arg;
@@ -53,7 +55,8 @@ void keep_link_clear(struct keep_link *k);
 
 bool keep_link_again(const struct keep_link *k); /* is there something to adopt? */
 
-/* Stores a copy of `fd` under the name; what was there under it is replaced.  0, or a negative code: then it is not stored. */
+/* Stores a copy of `fd` under the name; what was there under it is replaced.  0, or a negative code: then it is not stored
+ * (-EMFILE: the keeper has no room for it).  The descriptor must stay open, under its number, until keep_drop(). */
 int keep_store(struct keep_link *k, int fd, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -122,7 +122,7 @@ int launch_process(struct instance *in, char **reterr_text)
         return r;
     }
     if (!in->slot)
-        in->slot = slots_take(&in->sup->slots, in->app->spec.name, in->number);
+        in->slot = slots_take(&in->sup->slots, in->app->spec.name, in->number, (unsigned)in->pm_id);
     if (!in->slot) {
         *reterr_text = xasprintf("more than %u instances on this host", LIMIT_INSTANCES);
         return ERR_TOO_BIG;

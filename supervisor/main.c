@@ -1,4 +1,5 @@
-/* proctord -- the supervisor.  Started by `proctor start`; `proctord --home DIR` by hand runs in the foreground. */
+/* proctord -- the supervisor.  Started by proctor-keeper, which `proctor start` starts; `proctord --home DIR` by hand runs in
+ * the foreground, without a keeper: then nothing of it survives its death. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -39,19 +40,20 @@ static int give_up(const char *text)
     return 1;
 }
 
-/* The lock is what makes a home have one supervisor; it goes with the process. */
-static int lock_home(const char *home)
+/* The lock is what makes a home have one supervisor.  With a keeper it goes from one supervisor to the next. */
+static int lock_home(const char *home, struct keep_link *keep)
 {
     AUTOFREE char *path = path_join(home, "lock");
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int kept = keep_take(keep, "lock");
+    if (kept >= 0)
+        return kept;
+    AUTOCLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        int r = errno == EWOULDBLOCK ? ERR_EXISTS : -errno;
-        (void)close(fd);
-        return r;
-    }
-    return fd;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? ERR_EXISTS : -errno;
+    int r = keep_store(keep, fd, "lock");
+    return r < 0 ? r : TAKE_FD(fd);
 }
 
 /* The home must be ours: whoever can write there can run programs as us. */
@@ -71,19 +73,25 @@ static int check_home(const char *home, char **reterr_text)
     return *reterr_text ? -1 : 0;
 }
 
-static int run(const char *home)
+/* Without an app to look after, a keeper has nothing to start us again for. */
+static int refuse(struct keep_link *keep, const char *text)
+{
+    if (!keep_link_again(keep))
+        keep_bye(keep);
+    return give_up(text);
+}
+
+static int serve(const char *home, struct keep_link *keep)
 {
     AUTOFREE char *text = NULL;
     struct supervisor sup;
     if (check_home(home, &text) < 0)
-        return give_up(text);
-    AUTOCLOSE int lock = lock_home(home);
-    if (lock == ERR_EXISTS)
-        return give_up("already running");
+        return refuse(keep, text);
+    AUTOCLOSE int lock = lock_home(home, keep);
     if (lock < 0)
-        return give_up(err_str(lock));
-    if (supervisor_open(&sup, home, &text) < 0)
-        return give_up(text);
+        return refuse(keep, lock == ERR_EXISTS ? "already running" : err_str(lock));
+    if (supervisor_open(&sup, home, keep, &text) < 0)
+        return refuse(&sup.keep, text);
     supervisor_start(&sup);
     log_info("proctord %s serves %s, pid %d", PROCTOR_VERSION, home, (int)getpid());
     tell_starter("ready");
@@ -94,6 +102,37 @@ static int run(const char *home)
     return r == 0 ? 0 : 1;
 }
 
+static int run(const char *home, int keeper)
+{
+    struct keep_link keep;
+    int r = keep_link_open(&keep, keeper);
+    if (r < 0) {
+        log_err(r, "the keeper does not tell what it has stored");
+        return give_up("the keeper does not tell what it has stored");
+    }
+    r = serve(home, &keep);
+    keep_link_clear(&keep);
+    return r;
+}
+
+/* --home DIR, --keeper FD */
+static int read_options(int argc, char **argv, char **ret_home, int *ret_keeper)
+{
+    int64_t number;
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc)
+            return ERR_SYNTAX;
+        if (str_eq(argv[i], "--home") && !*ret_home)
+            *ret_home = xstrdup(argv[i + 1]);
+        else if (str_eq(argv[i], "--keeper") && *ret_keeper < 0 &&
+                 str_to_int(argv[i + 1], 3, INT32_MAX, &number) == 0)
+            *ret_keeper = (int)number;
+        else
+            return ERR_SYNTAX;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     log_init("proctord", LOG_LEVEL_INFO);
@@ -101,11 +140,16 @@ int main(int argc, char **argv)
         (void)printf("proctord %s\n", PROCTOR_VERSION);
         return 0;
     }
-    if (argc != 1 && !(argc == 3 && str_eq(argv[1], "--home"))) {
+    AUTOFREE char *home = NULL;
+    int keeper = -1;
+    if (read_options(argc, argv, &home, &keeper) < 0) {
         (void)fprintf(stderr, "usage: proctord [--home DIR]\n");
         return 2;
     }
-    AUTOFREE char *home = argc == 3 ? xstrdup(argv[2]) : path_home();
+    if (!home)
+        home = path_home();
+    /* The keeper may have run us by a descriptor, whose number would be our name. */
+    (void)prctl(PR_SET_NAME, "proctord");
     /* Whoever started us may have left something blocked or ignored. */
     sigset_t none;
     (void)sigemptyset(&none);
@@ -114,5 +158,5 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     (void)spawn_raise_nofile();
-    return run(home);
+    return run(home, keeper);
 }

@@ -1,4 +1,8 @@
-/* process.h -- one run of an instance's program: its pid, its pidfd, its end. */
+/* process.h -- one run of an instance's program: its pid, its pidfd, its end.
+ *
+ * Its status is found in one of three ways: our own child's by waitid(), that of a process of an earlier supervisor from the
+ * keeper that has inherited it, else (the keeper has died, too) from the kernel by the pidfd where it has that.  Whichever way,
+ * it is written into the slot before anybody acts on it, and before the kernel forgets it. */
 #pragma once
 
 #include <stdbool.h>
@@ -6,22 +10,35 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#include "lib/base/list.h"
+
+struct keep_msg;
 struct slot;
 
 /* How a process ended. */
 struct exit_status {
     bool by_signal;
-    int code;  /* exit code, or the signal's number */
-    bool core; /* a core was dumped */
+    bool core;    /* a core was dumped */
+    bool unknown; /* it ended while both supervisor and keeper were away: no code */
+    int code;     /* exit code, or the signal's number */
 };
+
+/* "exited with code 1", "ended by signal 9", …; a static buffer. */
+const char *exit_status_text(const struct exit_status *status);
 
 /* The process is gone and reaped; the struct is freed afterwards by itself. */
 typedef void (*process_exited_cb)(void *arg, struct exit_status status);
 
 struct process {
     uv_poll_t poll;
+    uv_timer_t timer; /* an adopted one has ended: its status is looked for */
+    struct list link; /* of the adopted ones */
+    unsigned open_handles;
+    bool adopted;
+    bool polling;
     pid_t pid;
-    int pidfd;
+    int pidfd; /* -1: it had ended already when it was adopted */
+    int64_t give_up_ms;
     uint64_t start_ticks;
     struct slot *slot;
     process_exited_cb on_exited;
@@ -32,6 +49,22 @@ struct process {
  * process is gone. */
 struct process *process_watch(uv_loop_t *loop, pid_t pid, int pidfd, struct slot *slot,
                               process_exited_cb on_exited, void *arg);
+
+/* A process that is not our child, since an earlier supervisor started it.  Takes the pidfd; -1: it has ended, and its status
+ * must come from process_keeper_exit() soon. */
+struct process *process_adopt(uv_loop_t *loop, pid_t pid, int pidfd, struct slot *slot,
+                              process_exited_cb on_exited, void *arg);
+
+/* The keeper tells the end of `pid`: of an adopted process (its callback is called), or (false) of one that nobody knows. */
+bool process_keeper_exit(pid_t pid, struct exit_status status);
+
+/* What the keeper's EXIT says. */
+struct exit_status process_status_of(const struct keep_msg *msg);
+
+/* A descriptor of `pid`, when it is the process that began at `start_ticks`; -1: that one is gone. */
+int process_open(pid_t pid, uint64_t start_ticks);
+/* Is the process behind the pidfd `pid`? */
+bool process_is(int pidfd, pid_t pid);
 
 /* Forgets the callback (the supervisor ends before the process does); the storage frees itself. */
 void process_abandon(struct process *p);

@@ -24,6 +24,7 @@
 
 enum {
     METER_MS = 2000,
+    KEEPER_AGAIN_MS = 5000,
     SURVIVORS_MS = 1600,      /* as a stop's default kill_timeout */
     PIPE_BYTES_MAX = 1 << 20, /* measured: docs/BENCHMARKS.md, "Log pipes" */
     PIPE_BYTES_MIN = 64 << 10,
@@ -77,28 +78,32 @@ static int open_home(struct supervisor *sup)
         r = path_mkdir(spool, 0700);
     if (r < 0)
         return r;
-    r = slots_open(&sup->slots, slots);
+    r = slots_open(&sup->slots, slots, keep_take(&sup->keep, "slots"));
     if (r == -EPROTO) { /* of another version: what it says cannot be read */
         (void)unlink(slots);
-        r = slots_open(&sup->slots, slots);
+        r = slots_open(&sup->slots, slots, -1);
     }
-    return r;
+    return r < 0 ? r : keep_store(&sup->keep, sup->slots.fd, "slots");
 }
 
 static void open_handles(struct supervisor *sup)
 {
     (void)uv_timer_init(&sup->loop, &sup->meter_timer);
+    (void)uv_timer_init(&sup->loop, &sup->keeper_timer);
     (void)uv_signal_init(&sup->loop, &sup->on_term);
     (void)uv_signal_init(&sup->loop, &sup->on_int);
-    sup->meter_timer.data = sup->on_term.data = sup->on_int.data = sup;
+    sup->meter_timer.data = sup->keeper_timer.data = sup->on_term.data = sup->on_int.data = sup;
     (void)uv_timer_start(&sup->meter_timer, on_meter, METER_MS, METER_MS);
     (void)uv_signal_start(&sup->on_term, on_end_signal, SIGTERM);
     (void)uv_signal_start(&sup->on_int, on_end_signal, SIGINT);
 }
 
-int supervisor_open(struct supervisor *sup, const char *home, char **reterr_text)
+int supervisor_open(struct supervisor *sup, const char *home, struct keep_link *keep,
+                    char **reterr_text)
 {
-    *sup = (struct supervisor){.home = xstrdup(home), .slots = {.fd = -1}};
+    *sup = (struct supervisor){.home = xstrdup(home), .keep = *keep, .slots = {.fd = -1}};
+    *keep = (struct keep_link){.sock = -1};
+    sup->safe = sup->keep.flags & KEEP_SAFE;
     AUTOFREE char *socket_path = path_join(home, "control.sock");
     AUTOFREE char *policy_path = path_join(home, "policy.json");
     AUTOFREE char *state_path = path_join(home, "state.json");
@@ -124,6 +129,32 @@ int supervisor_open(struct supervisor *sup, const char *home, char **reterr_text
     return r;
 }
 
+/* ---- the keeper ------------------------------------------------------------------------------ */
+
+static void on_keeper_exit(void *arg, const struct keep_msg *msg)
+{
+    if (!process_keeper_exit(msg->pid, process_status_of(msg)))
+        log_debug("process %d has ended, which nobody knows", (int)msg->pid);
+}
+
+/* We put ourselves in its place, with our pid, so that our children stay children of a keeper; it starts a supervisor. */
+static void become_keeper(uv_timer_t *timer)
+{
+    struct supervisor *sup = timer->data;
+    log_warn(0, "keeper %d is gone: this process becomes the keeper, and starts a new supervisor",
+             (int)sup->keep.keeper_pid);
+    int r = keep_link_become(&sup->keep, sup->home);
+    log_err(r, "there is no keeper: when the supervisor dies now, so does what it knows");
+    (void)uv_timer_start(timer, become_keeper, KEEPER_AGAIN_MS, 0);
+}
+
+static void on_keeper_gone(void *arg)
+{
+    struct supervisor *sup = arg;
+    if (!sup->ending)
+        become_keeper(&sup->keeper_timer);
+}
+
 static void warn_about_root(void)
 {
     if (geteuid() == 0 && !getpwnam("proctor"))
@@ -137,6 +168,7 @@ void supervisor_start(struct supervisor *sup)
     stop_survivors(sup);
     (void)state_file_load(&sup->state_file);
     warn_about_root();
+    (void)keep_link_watch(&sup->keep, &sup->loop, on_keeper_exit, on_keeper_gone, sup);
     agent_link_start(&sup->agent);
     LIST_EACH(app, &sup->apps)
     {
@@ -148,6 +180,8 @@ void supervisor_start(struct supervisor *sup)
             instance_event(in, EV_START);
         }
     }
+    keep_drop_untaken(&sup->keep);
+    keep_up(&sup->keep);
 }
 
 /* ---- looking up ------------------------------------------------------------------------------ */
@@ -385,6 +419,7 @@ static void end_if_done(struct supervisor *sup)
     forget_apps(sup);
     if (sup->forget_apps)
         state_file_flush(&sup->state_file);
+    keep_bye(&sup->keep);
     answer_end(sup);
     close_handles(sup);
 }
@@ -392,7 +427,9 @@ static void end_if_done(struct supervisor *sup)
 static void close_handles(struct supervisor *sup)
 {
     control_close(&sup->control);
+    keep_link_close(&sup->keep);
     uv_close((uv_handle_t *)&sup->meter_timer, NULL);
+    uv_close((uv_handle_t *)&sup->keeper_timer, NULL);
     own_log_close(&sup->own_log);
     uv_close((uv_handle_t *)&sup->on_term, NULL);
     uv_close((uv_handle_t *)&sup->on_int, NULL);
@@ -410,6 +447,7 @@ void supervisor_clear(struct supervisor *sup)
     state_file_clear(&sup->state_file);
     own_log_clear(&sup->own_log);
     slots_close(&sup->slots);
+    keep_link_clear(&sup->keep);
     free(sup->end_id);
     free(sup->home);
 }

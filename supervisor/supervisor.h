@@ -9,6 +9,7 @@
 #include "supervisor/agent_link.h"
 #include "supervisor/captures.h"
 #include "supervisor/control.h"
+#include "supervisor/keep_link.h"
 #include "supervisor/operations.h"
 #include "supervisor/own_log.h"
 #include "supervisor/policy.h"
@@ -24,6 +25,8 @@ struct strlist;
 struct supervisor {
     uv_loop_t loop;
     char *home;
+    struct keep_link keep;
+    bool safe; /* watch only: it crashed again and again with this state */
     struct list apps;
     int next_pm_id;
     struct slots slots;
@@ -36,6 +39,7 @@ struct supervisor {
     struct state_file state_file;
     struct own_log own_log;
     uv_timer_t meter_timer;
+    uv_timer_t keeper_timer; /* to become the keeper again when that has failed */
     uv_signal_t on_term;
     uv_signal_t on_int;
     /* The end, in this order: apps stopped, answers sent, agent ended, loop empty. */
@@ -46,11 +50,13 @@ struct supervisor {
     char *end_id;
 };
 
-/* Opens everything below `home` (which exists, and whose lock is held).  An error has been logged and is in
- * `*reterr_text` (the caller frees). */
-int supervisor_open(struct supervisor *sup, const char *home, char **reterr_text);
+/* Opens everything below `home` (which exists, and whose lock is held); takes the content of `keep`.  An error has been
+ * logged and is in `*reterr_text` (the caller frees). */
+int supervisor_open(struct supervisor *sup, const char *home, struct keep_link *keep,
+                    char **reterr_text);
 
-/* Starts the agent and the apps that shall run. */
+/* Adopts what an earlier supervisor has left with the keeper, and goes on with it; starts the agent and the apps that shall
+ * run. */
 void supervisor_start(struct supervisor *sup);
 
 /* Stops all apps and ends.  `forget`: the desired state becomes empty (`proctor kill`); otherwise it stays for the next

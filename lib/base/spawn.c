@@ -171,14 +171,23 @@ int spawn_start(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd, enum spaw
     return 0;
 }
 
+static unsigned long nofile_before;
+
 unsigned long spawn_raise_nofile(void)
 {
-    static unsigned long before;
     struct rlimit limit;
-    if (before || getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return before;
-    before = (unsigned long)limit.rlim_cur;
+    if (nofile_before || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return nofile_before;
+    nofile_before = (unsigned long)limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
-    return before;
+    return nofile_before;
+}
+
+void spawn_lower_nofile(void)
+{
+    if (!nofile_before)
+        return;
+    limit_nofile(nofile_before);
+    nofile_before = 0;
 }

@@ -39,3 +39,6 @@ int spawn_start(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd,
 
 /* The soft RLIMIT_NOFILE we were started with; raises ours to the hard limit the first time it is called. */
 unsigned long spawn_raise_nofile(void);
+
+/* Puts it back, before an exec of our own. */
+void spawn_lower_nofile(void);

@@ -35,7 +35,7 @@ static void open_again(void)
 {
     slots_close(&slots);
     slots_close(&slots);
-    assert_int_equal(slots_open(&slots, path), 0);
+    assert_int_equal(slots_open(&slots, path, -1), 0);
 }
 
 static void on_survivor(void *arg, const struct slot *slot)
@@ -87,8 +87,8 @@ static uint64_t start_of(pid_t pid)
 static void records_outlive_the_mapping(void **state)
 {
     pid_t pid = start_sleeper(false);
-    assert_int_equal(slots_open(&slots, path), 0);
-    struct slot *slot = slots_take(&slots, "web", 3);
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    struct slot *slot = slots_take(&slots, "web", 3, 9);
     assert_string_equal(slot->app, "web");
     assert_int_equal(slot->instance, 3);
     assert_int_equal(slot->used, 1);
@@ -109,32 +109,32 @@ static void records_outlive_the_mapping(void **state)
 
 static void all_slots_can_be_taken_and_no_more(void **state)
 {
-    assert_int_equal(slots_open(&slots, path), 0);
-    struct slot *first = slots_take(&slots, "a", 0), *slot = first;
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    struct slot *first = slots_take(&slots, "a", 0, 9), *slot = first;
     for (unsigned i = 1; i < LIMIT_INSTANCES; i++) {
-        slot = slots_take(&slots, "a", i);
+        slot = slots_take(&slots, "a", i, 9);
         assert_non_null(slot);
     }
-    assert_null(slots_take(&slots, "a", 0));
-    first->inspector_port = 5;
+    assert_null(slots_take(&slots, "a", 0, 9));
+    first->ipc_done = 5;
     slots_release(first);
     slots_release(NULL);
-    assert_ptr_equal(slots_take(&slots, "b", 7), first);
+    assert_ptr_equal(slots_take(&slots, "b", 7, 9), first);
     assert_string_equal(first->app, "b");
-    assert_int_equal(first->inspector_port, 0);
+    assert_int_equal(first->ipc_done, 0);
     open_again();
     find_survivors();
     assert_int_equal(survivor_count, 0);
-    assert_null(slots_take(&slots, "a", 0));
+    assert_null(slots_take(&slots, "a", 0, 9));
     slots_forget(&slots);
-    assert_non_null(slots_take(&slots, "a", 0));
+    assert_non_null(slots_take(&slots, "a", 0, 9));
 }
 
 static void a_pid_with_another_start_is_another_process(void **state)
 {
     pid_t pid = start_sleeper(true);
-    assert_int_equal(slots_open(&slots, path), 0);
-    struct slot *slot = slots_take(&slots, "web", 0);
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    struct slot *slot = slots_take(&slots, "web", 0, 9);
     slot->pid = pid;
     slot->start_ticks = start_of(pid) - 1;
     open_again();
@@ -146,9 +146,9 @@ static void a_pid_with_another_start_is_another_process(void **state)
 static void without_a_start_time_the_own_session_must_do(void **state)
 {
     pid_t ours = start_sleeper(true), other = start_sleeper(false);
-    assert_int_equal(slots_open(&slots, path), 0);
-    slots_take(&slots, "web", 0)->pid = other;
-    slots_take(&slots, "web", 1)->pid = ours;
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    slots_take(&slots, "web", 0, 9)->pid = other;
+    slots_take(&slots, "web", 1, 9)->pid = ours;
     open_again();
     find_survivors();
     assert_int_equal(survivor_count, 1);
@@ -163,13 +163,13 @@ static void the_dead_and_the_unused_are_no_survivors(void **state)
     uint64_t start = start_of(zombie);
     (void)kill(zombie, SIGKILL);
     assert_int_equal(waitid(P_PID, (id_t)zombie, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
-    assert_int_equal(slots_open(&slots, path), 0);
-    struct slot *slot = slots_take(&slots, "web", 0);
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    struct slot *slot = slots_take(&slots, "web", 0, 9);
     slot->pid = zombie;
     slot->start_ticks = start;
-    (void)slots_take(&slots, "web", 1); /* nothing was started in it */
-    slots_take(&slots, "web", 2)->pid = -5;
-    slot = slots_take(&slots, "web", 3);
+    (void)slots_take(&slots, "web", 1, 9); /* nothing was started in it */
+    slots_take(&slots, "web", 2, 9)->pid = -5;
+    slot = slots_take(&slots, "web", 3, 9);
     slot->pid = getpid();
     slot->start_ticks = start_of(getpid());
     slots_release(slot);
@@ -183,8 +183,8 @@ static void a_name_of_any_length_ends(void **state)
 {
     AUTOFREE char *name = xcalloc(1, 1001);
     memset(name, 'x', 1000);
-    assert_int_equal(slots_open(&slots, path), 0);
-    struct slot *slot = slots_take(&slots, name, 0);
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    struct slot *slot = slots_take(&slots, name, 0, 9);
     assert_int_equal(strlen(slot->app), sizeof slot->app - 1);
     /* A damaged file does not lead past its end either. */
     memset(slot->app, 'y', sizeof slot->app);
@@ -194,17 +194,113 @@ static void a_name_of_any_length_ends(void **state)
     assert_int_equal(survivor_count, 1);
 }
 
+static const struct slot_life some_life = {.state = 2, .flags = SLOT_WANTED, .restarts = 7};
+
+static void a_life_is_read_as_it_was_committed(void **state)
+{
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    struct slot *slot = slots_take(&slots, "web", 3, 9);
+    assert_int_equal(slot->pm_id, 9);
+    assert_int_equal(slot_life(slot).restarts, 0);
+    struct slot_life life = some_life;
+    for (unsigned i = 0; i < 5; i++) {
+        life.restarts = i;
+        slot_commit(slot, &life);
+        open_again();
+        slot = slots_find(&slots, "web", 3);
+        assert_int_equal(slot_life(slot).restarts, i);
+        assert_int_equal(slot_life(slot).flags, SLOT_WANTED);
+    }
+    assert_null(slots_find(&slots, "web", 2));
+    assert_null(slots_find(&slots, "we", 3));
+    slots_release(slot);
+    assert_null(slots_find(&slots, "web", 3));
+}
+
+/* What a supervisor that dies in the middle of a commit leaves: the other side half written, and not turned over. */
+static void half_a_commit_is_none(void **state)
+{
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    struct slot *slot = slots_take(&slots, "web", 0, 1);
+    slot_commit(slot, &some_life);
+    for (size_t cut = 0; cut <= SLOT_LIFE_BYTES; cut++) {
+        memset(slot->sides[!slot->current].room, 0x55, cut);
+        struct slot_life life = slot_life(slot);
+        assert_memory_equal(&life, &some_life, sizeof life);
+    }
+}
+
+static void what_a_newer_minor_has_appended_stays(void **state)
+{
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    struct slot *slot = slots_take(&slots, "web", 0, 1);
+    slot_commit(slot, &some_life);
+    slot->sides[slot->current].room[SLOT_LIFE_BYTES - 1] = 'n';
+    ((char *)slot)[SLOT_BYTES - 1] = 'm';
+    for (int i = 0; i < 3; i++) {
+        slot_commit(slot, &some_life);
+        assert_int_equal(slot->sides[slot->current].room[SLOT_LIFE_BYTES - 1], 'n');
+    }
+    slots_close(&slots);
+    AUTOCLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
+    uint32_t minor = 44;
+    assert_int_equal(pwrite(fd, &minor, sizeof minor, 16), sizeof minor);
+    open_again();
+    slot = slots_find(&slots, "web", 0);
+    assert_int_equal(slot_life(slot).restarts, 7);
+    assert_int_equal(((char *)slot)[SLOT_BYTES - 1], 'm');
+    slots_close(&slots);
+    assert_int_equal(pread(fd, &minor, sizeof minor, 16), sizeof minor);
+    assert_int_equal(minor, 44);
+}
+
+static void records_of_another_boot_are_forgotten(void **state)
+{
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    slots_take(&slots, "web", 0, 1)->pid = getpid();
+    slots_close(&slots);
+    AUTOCLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "x", 1, 24), 1);
+    open_again();
+    assert_null(slots_find(&slots, "web", 0));
+    find_survivors();
+    assert_int_equal(survivor_count, 0);
+    (void)slots_take(&slots, "web", 0, 1);
+    open_again();
+    assert_non_null(slots_find(&slots, "web", 0));
+}
+
+static void a_descriptor_from_the_keeper_is_taken(void **state)
+{
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    (void)slots_take(&slots, "web", 5, 1);
+    int before = count_fds();
+    int copy = fcntl(slots.fd, F_DUPFD_CLOEXEC, 0);
+    slots_close(&slots);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(slots_open(&slots, path, copy), 0);
+    assert_non_null(slots_find(&slots, "web", 5));
+    assert_int_equal(count_fds(), before);
+    assert_int_equal(access(path, F_OK), -1);
+    slots_close(&slots);
+    /* Also when it cannot be used. */
+    put_file(path, "something else");
+    copy = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(slots_open(&slots, path, copy), -EPROTO);
+    assert_int_equal(count_fds(), before - 1);
+}
+
 static void a_larger_file_of_another_version_is_left_as_it_is(void **state)
 {
     struct stat before, after;
-    assert_int_equal(slots_open(&slots, path), 0);
+    assert_int_equal(slots_open(&slots, path, -1), 0);
     slots_close(&slots);
     AUTOCLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
     uint32_t version = 77;
     assert_int_equal(fstat(fd, &before), 0);
     assert_int_equal(pwrite(fd, &version, sizeof version, sizeof(uint32_t)), sizeof version);
     assert_int_equal(pwrite(fd, "more", 4, before.st_size), 4);
-    assert_int_equal(slots_open(&slots, path), -EPROTO);
+    assert_int_equal(slots_open(&slots, path, -1), -EPROTO);
     assert_int_equal(fstat(fd, &after), 0);
     assert_int_equal(after.st_size, before.st_size + 4);
 }
@@ -213,14 +309,14 @@ static void a_file_that_is_not_ours_is_refused(void **state)
 {
     struct stat st;
     put_file(path, "something else entirely\n");
-    assert_int_equal(slots_open(&slots, path), -EPROTO);
+    assert_int_equal(slots_open(&slots, path, -1), -EPROTO);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(symlink("elsewhere", path), 0);
-    assert_int_equal(slots_open(&slots, path), -ELOOP);
+    assert_int_equal(slots_open(&slots, path, -1), -ELOOP);
     assert_int_equal(unlink(path), 0);
     AUTOFREE char *deep = in_folder("none/slots");
-    assert_int_equal(slots_open(&slots, deep), -ENOENT);
-    assert_int_equal(slots_open(&slots, path), 0);
+    assert_int_equal(slots_open(&slots, deep, -1), -ENOENT);
+    assert_int_equal(slots_open(&slots, path, -1), 0);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     /* Sparse: what nobody uses takes no room. */
@@ -238,6 +334,11 @@ int main(void)
         IN_FOLDER(without_a_start_time_the_own_session_must_do),
         IN_FOLDER(the_dead_and_the_unused_are_no_survivors),
         IN_FOLDER(a_name_of_any_length_ends),
+        IN_FOLDER(a_life_is_read_as_it_was_committed),
+        IN_FOLDER(half_a_commit_is_none),
+        IN_FOLDER(what_a_newer_minor_has_appended_stays),
+        IN_FOLDER(records_of_another_boot_are_forgotten),
+        IN_FOLDER(a_descriptor_from_the_keeper_is_taken),
         IN_FOLDER(a_larger_file_of_another_version_is_left_as_it_is),
         IN_FOLDER(a_file_that_is_not_ours_is_refused),
     };
