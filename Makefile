@@ -56,6 +56,7 @@ DEPS_L := -luv -ljansson -lwebsockets -lcurl -lsqlite3 -lssl -lcrypto -lzstd -lz
 
 # Layers: an archive per folder, without its main.o.  NEEDS_x: the archives that x is linked with, in link order.
 FOLDER_base := lib/base
+FOLDER_keep := lib/keep
 FOLDER_secure := lib/secure
 FOLDER_pack := lib/pack
 FOLDER_wire := lib/wire
@@ -70,14 +71,15 @@ FOLDER_inspector := agent/inspector
 FOLDER_store := remote/store
 FOLDER_remote := remote
 FOLDER_analyze := remote/analyze
-LAYERS := base secure pack wire profile ecosystem supervisor cli top away agent inspector store remote analyze
+LAYERS := base keep secure pack wire profile ecosystem supervisor cli top away agent inspector store remote analyze
 NEEDS_base := base
+NEEDS_keep := keep
 NEEDS_secure := secure base
 NEEDS_pack := pack base
 NEEDS_wire := wire pack secure base
 NEEDS_profile := profile base
 NEEDS_ecosystem := ecosystem base
-NEEDS_supervisor := supervisor ecosystem wire base
+NEEDS_supervisor := supervisor ecosystem wire keep base
 NEEDS_cli := cli ecosystem wire base
 NEEDS_top := top profile base
 NEEDS_away := away cli wire secure base
