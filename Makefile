@@ -63,6 +63,7 @@ FOLDER_wire := lib/wire
 FOLDER_profile := lib/profile
 FOLDER_ecosystem := ecosystem
 FOLDER_supervisor := supervisor
+FOLDER_keeper := supervisor/keeper
 FOLDER_cli := supervisor/cli
 FOLDER_top := supervisor/cli/top
 FOLDER_away := supervisor/cli/away
@@ -71,7 +72,7 @@ FOLDER_inspector := agent/inspector
 FOLDER_store := remote/store
 FOLDER_remote := remote
 FOLDER_analyze := remote/analyze
-LAYERS := base keep secure pack wire profile ecosystem supervisor cli top away agent inspector store remote analyze
+LAYERS := base keep secure pack wire profile ecosystem supervisor keeper cli top away agent inspector store remote analyze
 NEEDS_base := base
 NEEDS_keep := keep
 NEEDS_secure := secure base
@@ -80,6 +81,7 @@ NEEDS_wire := wire pack secure base
 NEEDS_profile := profile base
 NEEDS_ecosystem := ecosystem base
 NEEDS_supervisor := supervisor ecosystem wire keep base
+NEEDS_keeper := keeper keep
 NEEDS_cli := cli ecosystem wire base
 NEEDS_top := top profile base
 NEEDS_away := away cli wire secure base
@@ -95,7 +97,7 @@ PROGRAMS := proctor:cli proctord:supervisor proctor-agent:agent proctor-probe:in
 BIN_PROGRAMS := proctor proctor-console
 program_name = $(firstword $(subst :, ,$1))
 program_layer = $(lastword $(subst :, ,$1))
-BINARIES := $(foreach p,$(PROGRAMS),$B/$(call program_name,$p))
+BINARIES := $(foreach p,$(PROGRAMS),$B/$(call program_name,$p)) $B/proctor-keeper
 
 all: $(BINARIES)
 
@@ -142,6 +144,15 @@ $B/$1: $B/obj/$$(FOLDER_$2)/main.o $$(patsubst %,$B/%.a,$$(NEEDS_$2))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM,$(call program_name,$p),$(call program_layer,$p))))
 
+# The keeper is small and stands alone: linked statically, with musl where it is (build/deps.mk), but not for a sanitizer.
+KEEPER_SOURCES := $(wildcard supervisor/keeper/*.c lib/keep/*.c)
+KEEPER_LINK := $(if $(filter release,$(MODE)),$(KEEPER_CC) -fno-pie $(KEEPER_STATIC),$(CC) -fPIE -pie)
+$B/proctor-keeper: $(KEEPER_SOURCES) $(wildcard supervisor/keeper/*.h lib/keep/*.h) Makefile
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(KEEPER_LINK) -std=gnu11 $(DEFS) -I. $(WARN) -fstack-protector-strong $($(MODE)_C) $(CFLAGS) -Wl,-z,relro,-z,now \
+	  $($(MODE)_L) $(LDFLAGS) -o $@ $(KEEPER_SOURCES)
+
 # ---- tests ----------------------------------------------------------------------------------------------------------
 # tests/unit/<layer>_<file>.c tests <layer>'s file and is linked with that layer and those below.
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*$(T)*.c))
@@ -171,6 +182,7 @@ TOOLS := $(patsubst tests/tools/%.c,$B/tools/%,$(wildcard tests/tools/*.c))
 $B/tools/%: $B/obj/tests/tools/%.o
 	@mkdir -p $(@D)
 	$(Q)$(DO_LINK) -o $@ $^
+$B/tools/fake_proctord: $B/keep.a
 
 NODES := build/nodes.env
 $(NODES): tests/tools/nodes.sh tests/tools/npm_set.sh tests/tools/nodes/package.json tests/tools/nodes/package-lock.json

@@ -62,6 +62,7 @@ curl curl
 openssl openssl
 zstd zstd
 chromium chromium
+musl-gcc musl-tools
 TOOLS
     has_library cmocka || wanted+=(libcmocka-dev)
 }
@@ -134,6 +135,19 @@ have() {
     return 2
 }
 
+links_static() { echo 'int main(void) { return 0; }' | "$1" -static -no-pie -x c -o /dev/null - 2>/dev/null; }
+
+# The keeper is linked with musl, else statically with the C library of the host, else as any other program.
+keeper_flags() {
+    if has_tool musl-gcc && links_static musl-gcc; then
+        printf 'KEEPER_CC := musl-gcc\nKEEPER_STATIC := -static -no-pie\n'
+    elif links_static gcc; then
+        printf 'KEEPER_CC := $(CC)\nKEEPER_STATIC := -static -no-pie\n'
+    else
+        printf 'KEEPER_CC := $(CC)\nKEEPER_STATIC := -no-pie\n'
+    fi
+}
+
 if [ "${1:-}" = --have ]; then
     have "${2:-}"
     exit
@@ -155,10 +169,13 @@ if [ ${#needed[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 ] || ! has_fuzzer; then
         wanted+=("$(clang_runtime)")
     fi
     if [ ${#wanted[@]} -gt 0 ]; then
-        echo "Some tests, lint or fuzzing will not run without these packages, which are not installed ($can_not): ${wanted[*]}" >&2
+        echo "Some tests, lint or fuzzing will not run, or the keeper is larger, without these packages, which are not installed ($can_not): ${wanted[*]}" >&2
     fi
 fi
 
 flags=$(pkg-config --cflags libuv jansson libwebsockets openssl sqlite3 libzstd zlib libcurl)
 mkdir -p "$(dirname "$out")"
-echo "DEPS_C := $flags" >"$out"
+{
+    echo "DEPS_C := $flags"
+    keeper_flags
+} >"$out"

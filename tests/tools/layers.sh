@@ -14,7 +14,8 @@ allowed() {
     ecosystem) echo "ecosystem lib/base" ;;
     remote) echo "remote remote/store lib/base lib/wire lib/pack lib/secure" ;;
     supervisor/cli/away) echo "supervisor/cli/away supervisor/cli lib/base lib/wire lib/secure" ;;
-    supervisor | supervisor/keeper | supervisor/cli | supervisor/cli/* | supervisor/cluster | agent | agent/inspector | agent/intake | remote/*)
+    supervisor/keeper) echo "supervisor/keeper lib/keep" ;;
+    supervisor | supervisor/cli | supervisor/cli/* | supervisor/cluster | agent | agent/inspector | agent/intake | remote/*)
         echo "$1 ecosystem lib/base lib/keep lib/wire lib/profile lib/pack lib/secure" ;;
     *) echo "" ;;
     esac
