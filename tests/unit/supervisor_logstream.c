@@ -3,13 +3,12 @@
 #include "tests/unit/support.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "lib/base/err.h"
 #include "lib/base/limits.h"
 #include "lib/base/loop.h"
+#include "supervisor/keep_link.h"
 
 #define PATH "0f2c936f-b1cd-4ac9-aab3-f63b0f33d55e"
 #define URL "ws://127.0.0.1:38291/" PATH "\n"
@@ -17,6 +16,8 @@
 
 static uv_loop_t loop;
 static struct logstream stream;
+static struct slot_stream kept;
+static struct keep_link no_keeper = {.sock = -1};
 static char *path;
 static int fds_before;
 static unsigned closed, cut;
@@ -38,13 +39,12 @@ static void seen(void *arg, enum inspector_line kind, unsigned port, const char 
 
 static void open_stream(void)
 {
-    assert_int_equal(logstream_open(&stream, &loop, path, 65536), 0);
+    assert_int_equal(logstream_open(&stream, &loop, path, 65536, &no_keeper, "i0.out", &kept), 0);
     stderr_lines_init(&stream.lines, confirm, seen, NULL);
 }
 
 static int warm_up(void **state)
 {
-    (void)signal(SIGXFSZ, SIG_IGN);
     (void)setenv("PROCTOR_LOG", "error", 1);
     return uv_loop_init(&loop) < 0 ? -1 : loop_end(&loop);
 }
@@ -186,12 +186,15 @@ static void a_file_that_cannot_be_opened_is_an_error(void **state)
 {
     AUTOFREE char *elsewhere = in_folder("elsewhere"), *index = in_folder("out.log.idx");
     assert_int_equal(symlink(elsewhere, path), 0);
-    assert_int_equal(logstream_open(&stream, &loop, path, 65536), -ELOOP);
+    assert_int_equal(logstream_open(&stream, &loop, path, 65536, &no_keeper, "i0.out", &kept),
+                     -ELOOP);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(index, 0700), 0);
-    assert_int_equal(logstream_open(&stream, &loop, path, 65536), -EISDIR);
+    assert_int_equal(logstream_open(&stream, &loop, path, 65536, &no_keeper, "i0.out", &kept),
+                     -EISDIR);
     AUTOFREE char *deep = in_folder("none/out.log");
-    assert_int_equal(logstream_open(&stream, &loop, deep, 65536), -ENOENT);
+    assert_int_equal(logstream_open(&stream, &loop, deep, 65536, &no_keeper, "i0.out", &kept),
+                     -ENOENT);
 }
 
 static void files_are_for_their_owner_only(void **state)
@@ -302,52 +305,6 @@ static void a_file_cut_short_from_outside_is_continued_at_its_end(void **state)
     assert_file(path, "aftagain\n");
 }
 
-static void set_file_limit(rlim_t bytes)
-{
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = bytes;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
-static void what_cannot_be_written_is_counted_and_told_later(void **state)
-{
-    static char text[50001];
-    memset(text, 'x', 50000);
-    open_stream();
-    set_file_limit(70000);
-    app_says(text);
-    run_for_ms(15);
-    app_says(text);
-    run_for_ms(15);
-    assert_int_equal(stream.offset, 70000);
-    assert_int_equal(stream.dropped, 30000);
-    /* The app is never held up. */
-    app_says(text);
-    run_for_ms(30);
-    assert_int_equal(stream.dropped, 80000);
-    /* There is room for a part of what has to be said: no half sentence stays. */
-    set_file_limit(70020);
-    app_says("lost\n");
-    run_for_ms(15);
-    assert_int_equal(stream.dropped, 80005);
-    set_file_limit(RLIM_INFINITY);
-    app_says("again\n");
-    run_for_ms(15);
-    assert_int_equal(stream.dropped, 0);
-    app_says("and again\n");
-    logstream_drain(&stream);
-    AUTOBUF struct buf b = BUF_INIT(200000);
-    assert_int_equal(path_read(path, &b), 0);
-    assert_int_equal(stream.offset, (int64_t)b.len);
-    close_stream();
-    for (size_t i = 0; i < 70000; i++)
-        assert_int_equal(b.data[i], 'x');
-    assert_string_equal(
-        b.data + 70000,
-        "[proctor: 80005 bytes of output could not be written here]\nagain\nand again\n");
-}
-
 /* ---- the tail -------------------------------------------------------------------------------- */
 
 static char *tail_from(int64_t from)
@@ -424,7 +381,6 @@ int main(void)
         ON_LOOP(draining_lets_everything_go),
         ON_LOOP(the_index_says_when_which_output_came),
         ON_LOOP(a_file_cut_short_from_outside_is_continued_at_its_end),
-        ON_LOOP(what_cannot_be_written_is_counted_and_told_later),
         ON_LOOP(the_tail_is_the_last_whole_lines),
         ON_LOOP(a_tail_of_a_file_cut_short_is_what_is_left),
         ON_LOOP(a_tail_without_a_newline_is_given_all_the_same),
