@@ -13,6 +13,7 @@
 #include "lib/base/spawn.h"
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
+#include "supervisor/logs.h"
 #include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
 
@@ -65,24 +66,6 @@ void launch_environment(const struct instance *in, struct strlist *env,
     *ret_flags = node_flags_apply(&in->runtime, &app->spec, env, ret_user_opens);
 }
 
-static int open_logs(struct instance *in)
-{
-    if (in->logs_open)
-        return 0;
-    struct supervisor *sup = in->sup;
-    AUTOFREE char *out = xasprintf("%s/logs/%s-%u.out", sup->home, in->app->spec.name, in->number);
-    AUTOFREE char *err = xasprintf("%s/logs/%s-%u.err", sup->home, in->app->spec.name, in->number);
-    unsigned pipe_bytes = supervisor_pipe_bytes(sup);
-    int r = logstream_open(&in->out, &sup->loop, out, pipe_bytes);
-    if (r < 0)
-        return r;
-    r = logstream_open(&in->err, &sup->loop, err, pipe_bytes);
-    if (r < 0)
-        logstream_close(&in->out, NULL, NULL);
-    in->logs_open = r == 0;
-    return r;
-}
-
 static int spawn_it(struct instance *in, char *const *argv, char *const *envp, char **reterr_text)
 {
     const struct app_spec *spec = &in->app->spec;
@@ -115,17 +98,17 @@ int launch_process(struct instance *in, char **reterr_text)
 {
     AUTOSTRLIST struct strlist argv = {0};
     AUTOSTRLIST struct strlist env = {0};
-    int r = open_logs(in);
-    if (r < 0) {
-        *reterr_text =
-            xasprintf("cannot open the log files in %s/logs: %s", in->sup->home, err_str(r));
-        return r;
-    }
     if (!in->slot)
         in->slot = slots_take(&in->sup->slots, in->app->spec.name, in->number, (unsigned)in->pm_id);
     if (!in->slot) {
         *reterr_text = xasprintf("more than %u instances on this host", LIMIT_INSTANCES);
         return ERR_TOO_BIG;
+    }
+    int r = logs_open(in);
+    if (r < 0) {
+        *reterr_text =
+            xasprintf("cannot open the log files in %s/logs: %s", in->sup->home, err_str(r));
+        return r;
     }
     launch_command(in, &argv);
     launch_environment(in, &env, &in->flags, &in->user_opens);

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "lib/base/limits.h"
+#include "supervisor/slot_stream.h"
 
 enum { SLOT_BYTES = 1024, SLOT_LIFE_BYTES = 256 };
 
@@ -70,17 +71,6 @@ struct slot_exit {
     int64_t at_ms;  /* wall clock */
 };
 enum { SLOT_EXIT_SIGNAL = 1, SLOT_EXIT_CORE = 2, SLOT_EXIT_UNKNOWN = 4 };
-
-/* Of one output stream. */
-struct slot_stream {
-    int64_t dropped; /* bytes that could not be written since the last that could */
-    int64_t dropped_lines;
-    int64_t indexed_ms;
-    int64_t cut_at; /* rotation under way: the old file ends here; 0: none */
-    int64_t rotated_wall_ms;
-    uint32_t flags;
-    uint32_t reserved;
-};
 
 struct slot {
     uint32_t used;
