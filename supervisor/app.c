@@ -50,22 +50,7 @@ struct instance *app_instance(struct app *app, unsigned number)
 
 void app_scale(struct app *app)
 {
-    struct instance *in;
-    unsigned count = (unsigned)app->spec.instances;
-    for (unsigned number = 0; number < count; number++) {
-        in = app_instance(app, number);
-        if (!in)
+    for (unsigned number = 0; number < (unsigned)app->spec.instances; number++)
+        if (!app_instance(app, number))
             (void)instance_new(app, number, supervisor_next_pm_id(app->sup));
-        else
-            in->delete_when_stopped = false;
-    }
-    LIST_EACH(in, &app->instances)
-    {
-        if (in->number < count)
-            continue;
-        in->delete_when_stopped = true;
-        instance_event(in, EV_STOP);
-        if (in->state == INSTANCE_STOPPED)
-            supervisor_instance_changed(in);
-    }
 }

@@ -27,8 +27,7 @@ void app_free(struct app *app);
 /* New settings for the next start; takes the contents. */
 void app_redefine(struct app *app, struct app_spec *spec, struct strlist *shell_env);
 
-/* Brings the number of instances to spec.instances: new ones are made (not started), the highest numbers are stopped and
- * freed. */
+/* Makes the instances that are missing of spec.instances; they are not started.  Those past it are the caller's to delete. */
 void app_scale(struct app *app);
 
 struct instance *app_instance(struct app *app, unsigned number);

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ecosystem/spec.h"
 #include "ecosystem/spec_json.h"
@@ -19,6 +18,7 @@
 #include "supervisor/control.h"
 #include "supervisor/instance.h"
 #include "supervisor/operations.h"
+#include "supervisor/safe_mode.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/targets.h"
 #include "supervisor/views.h"
@@ -29,11 +29,7 @@ typedef void (*command_fn)(struct peer *peer, const char *id, json_t *params);
 
 static void run_ping(struct peer *peer, const char *id, json_t *params)
 {
-    AUTOJSON json_t *answer = json_object();
-    json_set_int(answer, "pid", getpid());
-    json_set_string(answer, "version", PROCTOR_VERSION);
-    json_set_int(answer, "agent_pid", agent_link_pid(&peer->sup->agent));
-    json_set_string(answer, "home", peer->sup->home);
+    AUTOJSON json_t *answer = view_supervisor(peer->sup);
     peer_result(peer, id, answer, -1);
 }
 
@@ -58,6 +54,9 @@ static void run_list(struct peer *peer, const char *id, json_t *params)
     for (size_t i = 0; i < targets.count; i++)
         (void)json_array_append_new(list, view_instance(targets.items[i], detail, show_env));
     (void)json_object_set_new(answer, "apps", list);
+    AUTOFREE char *safe_mode = safe_mode_explain(peer->sup);
+    if (safe_mode)
+        answer_warn(answer, safe_mode);
     state_file_warn(&peer->sup->state_file, answer);
     peer_result(peer, id, answer, -1);
 }
@@ -67,15 +66,31 @@ static void run_kill(struct peer *peer, const char *id, json_t *params)
     supervisor_end(peer->sup, true, peer, id);
 }
 
+/* The answer comes from the supervisor that follows: it has the id among those that are answered. */
+static void run_upgrade(struct peer *peer, const char *id, json_t *params)
+{
+    struct supervisor *sup = peer->sup;
+    AUTOJSON json_t *answer = json_object();
+    if (operations_repeat(&sup->operations, peer, id))
+        return;
+    if (sup->keep.sock < 0) {
+        peer_error(
+            peer, id, ERR_UNSUPPORTED,
+            "this supervisor was started by hand, without proctor-keeper: nobody would start the "
+            "next one");
+        return;
+    }
+    operations_answered(&sup->operations, id, answer);
+    supervisor_upgrade(sup);
+}
+
 /* ---- start, stop, restart, delete ------------------------------------------------------------ */
 
-/* What to do with each target; `done` words go into the answer. */
-struct change {
-    const char *action;
-    enum instance_event event;
-    bool resets_counts;
-    bool deletes;
-};
+/* Was the request answered already, or may nothing be changed now?  Then it is answered. */
+static bool is_settled(struct peer *peer, const char *id)
+{
+    return safe_mode_refuses(peer, id) || operations_repeat(&peer->sup->operations, peer, id);
+}
 
 static bool runs(const struct instance *in)
 {
@@ -99,34 +114,21 @@ static bool env_differs(const struct app *app, const json_t *env)
     return !strlist_equal(&updated, &app->shell_env);
 }
 
-static const struct change restarted = {"restarted", EV_RESTART, true, false};
-
 /* What becomes of one target: a start is a restart for one that runs and gets another environment. */
-static const struct change *change_for(const struct instance *in, const struct change *change,
-                                       const json_t *env)
+static enum operation_action action_for(const struct instance *in, enum operation_action action,
+                                        const json_t *env)
 {
-    bool again = change->event == EV_START && runs(in) && env_differs(in->app, env);
-    return again ? &restarted : change;
-}
-
-static void apply_change(struct instance *in, const struct change *change)
-{
-    if (change->resets_counts)
-        instance_reset_counts(in);
-    in->delete_when_stopped = change->deletes;
-    instance_event(in, change->event);
-    /* One that was at rest already has no event to wait for. */
-    if (change->deletes && in->state == INSTANCE_STOPPED)
-        supervisor_instance_changed(in);
+    bool again = action == ACTION_STARTED && runs(in) && env_differs(in->app, env);
+    return again ? ACTION_RESTARTED : action;
 }
 
 static void change_targets(struct peer *peer, const char *id, json_t *params,
-                           const struct change *change)
+                           enum operation_action action)
 {
     AUTOSTRLIST struct strlist names = {0};
     AUTOTARGETS struct targets targets = {0};
     char text[TARGETS_TEXT];
-    if (operations_repeat(&peer->sup->operations, peer, id))
+    if (is_settled(peer, id))
         return;
     json_to_strlist(json_object_get(params, "targets"), &names);
     int r = targets_resolve(peer->sup, &names, &targets, text);
@@ -136,41 +138,32 @@ static void change_targets(struct peer *peer, const char *id, json_t *params,
     }
     const json_t *env = json_object_get(params, "env");
     struct operation *op = operation_new(&peer->sup->operations, peer, id);
-    /* All are looked at before anything is done: instances share the environment of their app. */
-    AUTOFREE const struct change **changes = xcalloc(targets.count, sizeof *changes);
-    for (size_t i = 0; i < targets.count; i++) {
-        changes[i] = change_for(targets.items[i], change, env);
-        operation_add(op, targets.items[i], changes[i]->action);
-    }
-    for (size_t i = 0; i < targets.count; i++) {
+    /* All are looked at before anything is changed: instances share the environment of their app. */
+    for (size_t i = 0; i < targets.count; i++)
+        operation_add(op, targets.items[i], action_for(targets.items[i], action, env));
+    for (size_t i = 0; i < targets.count; i++)
         update_shell_env(targets.items[i]->app, env);
-        apply_change(targets.items[i], changes[i]);
-    }
-    supervisor_state_changed(peer->sup);
     operation_go(op);
 }
 
 static void run_start(struct peer *peer, const char *id, json_t *params)
 {
-    static const struct change change = {"started", EV_START, true, false};
-    change_targets(peer, id, params, &change);
+    change_targets(peer, id, params, ACTION_STARTED);
 }
 
 static void run_stop(struct peer *peer, const char *id, json_t *params)
 {
-    static const struct change change = {"stopped", EV_STOP, false, false};
-    change_targets(peer, id, params, &change);
+    change_targets(peer, id, params, ACTION_STOPPED);
 }
 
 static void run_restart(struct peer *peer, const char *id, json_t *params)
 {
-    change_targets(peer, id, params, &restarted);
+    change_targets(peer, id, params, ACTION_RESTARTED);
 }
 
 static void run_delete(struct peer *peer, const char *id, json_t *params)
 {
-    static const struct change change = {"deleted", EV_STOP, false, true};
-    change_targets(peer, id, params, &change);
+    change_targets(peer, id, params, ACTION_DELETED);
 }
 
 /* ---- apply ----------------------------------------------------------------------------------- */
@@ -234,22 +227,17 @@ static bool declare(struct supervisor *sup, struct app_spec *spec, const json_t 
     return changed;
 }
 
-static void apply_app(struct operation *op, struct app *app, bool changed)
+static void add_app(struct operation *op, struct app *app, bool changed)
 {
     struct instance *in;
     LIST_EACH(in, &app->instances)
     {
-        if (in->delete_when_stopped && in->number >= (unsigned)app->spec.instances) {
-            operation_add(op, in, "deleted");
-            continue;
-        }
-        bool running = runs(in);
-        in->delete_when_stopped = false;
-        operation_add(op, in, !running ? "started" : changed ? "restarted" : "unchanged");
-        if (running && !changed)
-            continue;
-        instance_reset_counts(in);
-        instance_event(in, running ? EV_RESTART : EV_START);
+        if (in->number >= (unsigned)app->spec.instances)
+            operation_add(op, in, ACTION_DELETED);
+        else if (!runs(in))
+            operation_add(op, in, ACTION_STARTED);
+        else
+            operation_add(op, in, changed ? ACTION_RESTARTED : ACTION_UNCHANGED);
     }
 }
 
@@ -258,7 +246,7 @@ static void run_apply(struct peer *peer, const char *id, json_t *params)
     __attribute__((cleanup(specs_clear))) struct specs specs = {0};
     char text[600];
     struct supervisor *sup = peer->sup;
-    if (operations_repeat(&sup->operations, peer, id))
+    if (is_settled(peer, id))
         return;
     int r = read_specs(json_object_get(params, "apps"), &specs, text, sizeof text);
     if (r == 0)
@@ -272,9 +260,8 @@ static void run_apply(struct peer *peer, const char *id, json_t *params)
         struct app *app;
         bool changed = declare(sup, &specs.items[i], json_object_get(params, "env"),
                                json_get_bool(params, "update_env", false), &app);
-        apply_app(op, app, changed);
+        add_app(op, app, changed);
     }
-    supervisor_state_changed(sup);
     operation_go(op);
 }
 
@@ -284,9 +271,11 @@ static const struct command {
     const char *method;
     command_fn run;
 } commands[] = {
-    {"ping", run_ping},         {"app.apply", run_apply},     {"app.start", run_start},
-    {"app.stop", run_stop},     {"app.restart", run_restart}, {"app.reload", run_restart},
-    {"app.delete", run_delete}, {"app.list", run_list},       {"daemon.kill", run_kill},
+    {"ping", run_ping},           {"app.apply", run_apply},
+    {"app.start", run_start},     {"app.stop", run_stop},
+    {"app.restart", run_restart}, {"app.reload", run_restart},
+    {"app.delete", run_delete},   {"app.list", run_list},
+    {"daemon.kill", run_kill},    {"daemon.upgrade", run_upgrade},
 };
 
 bool command_run(struct peer *peer, const char *id, const char *method, json_t *params)

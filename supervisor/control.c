@@ -20,6 +20,7 @@
 #include "supervisor/agent_link.h"
 #include "supervisor/commands.h"
 #include "supervisor/operations.h"
+#include "supervisor/safe_mode.h"
 #include "supervisor/supervisor.h"
 
 enum { ACCEPT_AGAIN_MS = 100, FLUSH_MS = 2000 };
@@ -34,7 +35,8 @@ static void on_peer_closed(struct conn *c, int reason);
 
 /* ---- listening ------------------------------------------------------------------------------- */
 
-static int listen_on(const char *path)
+/* A new socket at `path`, not listening yet. */
+static int bind_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
@@ -49,18 +51,39 @@ static int listen_on(const char *path)
     int r = bind(fd, (const struct sockaddr *)&address, sizeof address);
     int error = errno;
     (void)umask(before);
+    return r < 0 ? -error : TAKE_FD(fd);
+}
+
+/* The socket of the supervisor before us, or a new one when its file is gone: then nobody finds it any more. */
+static int take_socket(struct control *c)
+{
+    struct stat st;
+    AUTOCLOSE int fd = keep_take(&c->sup->keep, "control");
+    if (fd >= 0 && lstat(c->path, &st) == 0 && S_ISSOCK(st.st_mode))
+        return TAKE_FD(fd);
+    return bind_to(c->path);
+}
+
+/* Stored before anybody can connect. */
+static int start_listening(struct control *c)
+{
+    int fd = take_socket(c);
+    if (fd < 0)
+        return fd;
+    int r = keep_store(&c->sup->keep, fd, "control");
+    /* Also for one that listens already: from here on the kernel tells our pid to those who connect. */
+    if (r == 0 && listen(fd, 128) < 0)
+        r = -errno;
     if (r < 0)
-        return -error;
-    if (listen(fd, 128) < 0)
-        return -errno;
-    return TAKE_FD(fd);
+        (void)close(fd);
+    return r < 0 ? r : fd;
 }
 
 int control_open(struct control *c, struct supervisor *sup, const char *path)
 {
     *c = (struct control){.sup = sup, .path = xstrdup(path)};
     list_init(&c->peers);
-    c->fd = listen_on(path);
+    c->fd = start_listening(c);
     if (c->fd < 0)
         return c->fd;
     c->poll.data = c->timer.data = c;
@@ -206,7 +229,10 @@ static void hello(struct peer *p, const char *id, json_t *params)
 
 static void relay(struct peer *p, const struct msg *m)
 {
-    if (str_eq(m->method, "capture.start"))
+    bool starts = str_eq(m->method, "capture.start");
+    if (starts && safe_mode_refuses(p, m->id))
+        return;
+    if (starts)
         captures_expect(&p->sup->captures, json_get_string(m->params, "id", ""));
     agent_link_relay(&p->sup->agent, p, m->id, m->method, m->params);
 }
@@ -236,7 +262,7 @@ static void on_msg(struct conn *c, struct msg *m)
         peer_error(p, m->id, r, text);
     else if (is_hello)
         hello(p, m->id, m->params);
-    else if (p->sup->ending)
+    else if (p->sup->ending && !str_eq(m->method, "ping"))
         peer_error(p, m->id, ERR_STOPPING, "the supervisor is shutting down");
     else
         handle(p, m);
@@ -257,4 +283,14 @@ void peer_error(struct peer *p, const char *id, int error, const char *text)
 void peer_progress(struct peer *p, const char *id, json_t *params)
 {
     (void)conn_progress(&p->conn, id, params);
+}
+
+void answer_warn(json_t *answer, const char *text)
+{
+    json_t *warnings = json_object_get(answer, "warnings");
+    if (!warnings) {
+        warnings = json_array();
+        (void)json_object_set_new(answer, "warnings", warnings);
+    }
+    (void)json_array_append_new(warnings, json_string(text));
 }

@@ -30,7 +30,8 @@ struct control {
     struct list peers;
 };
 
-/* Listens on `path` (0600).  A socket file that nobody serves is replaced. */
+/* Listens on `path` (0600): on the socket of the supervisor before us, so that nobody is ever refused, else on a new one; a
+ * socket file that nobody serves is replaced. */
 int control_open(struct control *c, struct supervisor *sup, const char *path);
 /* No new connections; those that are open end when their answers are sent. */
 void control_close(struct control *c);
@@ -40,3 +41,6 @@ bool control_idle(const struct control *c);
 void peer_result(struct peer *p, const char *id, json_t *result, int fd);
 void peer_error(struct peer *p, const char *id, int error, const char *text);
 void peer_progress(struct peer *p, const char *id, json_t *params);
+
+/* Adds a sentence for people to the "warnings" of an answer. */
+void answer_warn(json_t *answer, const char *text);

@@ -1,6 +1,7 @@
 #include "supervisor/views.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "ecosystem/spec.h"
 #include "ecosystem/spec_json.h"
@@ -13,6 +14,7 @@
 #include "supervisor/instance.h"
 #include "supervisor/launch.h"
 #include "supervisor/policy.h"
+#include "supervisor/safe_mode.h"
 #include "supervisor/supervisor.h"
 
 static json_t *view_exit(const struct exit_record *e)
@@ -151,4 +153,34 @@ json_t *view_host(struct supervisor *sup)
     }
     (void)json_object_set_new(answer, "processes", list);
     return answer;
+}
+
+/* ---- the supervisor itself ------------------------------------------------------------------- */
+
+static json_t *view_last_end(const struct keep_link *k)
+{
+    char text[SAFE_MODE_END_TEXT];
+    json_t *j = json_object();
+    json_set_string(j, "how", safe_mode_end(k->last_status, text));
+    json_set_int(j, "ago_ms", (int64_t)(uv_hrtime() / 1000000) - k->last_ended_ms);
+    return j;
+}
+
+json_t *view_supervisor(struct supervisor *sup)
+{
+    const struct keep_link *k = &sup->keep;
+    json_t *j = json_object();
+    json_set_int(j, "pid", getpid());
+    json_set_string(j, "version", PROCTOR_VERSION);
+    json_set_int(j, "agent_pid", agent_link_pid(&sup->agent));
+    json_set_string(j, "home", sup->home);
+    if (k->sock < 0)
+        return j;
+    json_set_int(j, "keeper_pid", k->keeper_pid);
+    json_set_int(j, "starts", k->starts);
+    json_set_bool(j, "safe_mode", sup->safe);
+    json_set_bool(j, "rolled_back", (k->flags & KEEP_ROLLED_BACK) != 0);
+    if (k->last_ended_ms > 0)
+        (void)json_object_set_new(j, "last_end", view_last_end(k));
+    return j;
 }

@@ -1,4 +1,4 @@
-/* views.h -- instances as JSON: for `app.list`, and for a console (`host.list`). */
+/* views.h -- what is told of instances and of the supervisor, as JSON: for `app.list`, for a console (`host.list`), for `ping`. */
 #pragma once
 
 #include <jansson.h>
@@ -14,3 +14,6 @@ json_t *view_instance(struct instance *in, bool detail, bool show_env);
 /* The answer of `host.list`: what a console may know of all instances.  Neither environment nor arguments nor paths, and
  * cheap, since it is asked for once a second.  The caller's reference. */
 json_t *view_host(struct supervisor *sup);
+
+/* The answer of `ping`.  The caller's reference. */
+json_t *view_supervisor(struct supervisor *sup);

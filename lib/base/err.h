@@ -38,7 +38,8 @@
     X(ERR_LOGIN, -5028, "LOGIN", "not logged in")                                                  \
     X(ERR_TOO_MANY, -5029, "TOO_MANY", "too many attempts, try again later")                       \
     X(ERR_MISMATCH, -5030, "MISMATCH", "the bytes are not those that were announced")              \
-    X(ERR_FULL, -5031, "FULL", "there is no room for one more")
+    X(ERR_FULL, -5031, "FULL", "there is no room for one more")                                    \
+    X(ERR_SAFE_MODE, -5032, "SAFE_MODE", "the supervisor only watches")
 
 enum err_code {
 #define X(name, value, json, text) name = value,

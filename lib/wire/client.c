@@ -19,7 +19,8 @@
 
 enum {
     READ_BYTES = 65536,
-    RETRY_MS = 5000,
+    RETRY_MS = 20000,
+    NOBODY_MS = 5000,
     RETRY_STEP_MS = 20,
     LIVED_MS = 1000,
     /* A supervisor that is alive takes a connection, reads and answers hello in milliseconds. */
@@ -127,8 +128,11 @@ static int reconnect(struct client *c)
 
 int client_open(struct client *c, const char *socket_path)
 {
-    *c = (struct client){
-        .path = xstrdup(socket_path), .fd = -1, .retry_ms = RETRY_MS, .silence_ms = SILENCE_MS};
+    *c = (struct client){.path = xstrdup(socket_path),
+                         .fd = -1,
+                         .retry_ms = RETRY_MS,
+                         .nobody_ms = NOBODY_MS,
+                         .silence_ms = SILENCE_MS};
     buf_init(&c->in, LIMIT_CONTROL_LINE);
     int r = reconnect(c);
     if (r == -EPIPE || r == -ECONNRESET) {
@@ -330,10 +334,16 @@ static void explain(const struct client *c, struct client_request *requests, siz
     }
 }
 
+static int patience_ms(const struct client *c, int r)
+{
+    bool nobody = r == -ECONNREFUSED || r == -ENOENT;
+    return nobody && c->nobody_ms < c->retry_ms ? c->nobody_ms : c->retry_ms;
+}
+
 /* Sends and waits, again and again while the connection breaks. */
 static int call_all(struct client *c, struct client_request *requests, size_t count)
 {
-    int64_t give_up = now_ms() + c->retry_ms;
+    int64_t trying_since = now_ms();
     int r = c->fd < 0 ? reconnect(c) : 0;
     for (;;) {
         int64_t began = now_ms();
@@ -345,8 +355,8 @@ static int call_all(struct client *c, struct client_request *requests, size_t co
         if (r == 0 || !connection_broke(r))
             return r;
         if (now_ms() - began > LIVED_MS)
-            give_up = now_ms() + c->retry_ms;
-        if (now_ms() >= give_up)
+            trying_since = now_ms();
+        if (now_ms() - trying_since >= patience_ms(c, r))
             return r;
         (void)poll(NULL, 0, RETRY_STEP_MS);
         r = reconnect(c);

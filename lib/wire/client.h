@@ -21,8 +21,9 @@ struct client {
     struct fds in_fds;
     bool heard;      /* the supervisor has said something on this connection */
     const char *why; /* the call failed: NULL, or a sentence */
-    int retry_ms; /* how long a broken connection is tried again; default 5000.  Counts anew only when a connection has
+    int retry_ms; /* how long a broken connection is tried again; default 20000.  Counts anew only when a connection has
                     * lived for a second: a server that accepts and closes at once is given up too */
+    int nobody_ms; /* the same while nobody listens: the socket outlives a supervisor that has a keeper; default 5000 */
     int silence_ms; /* how long a supervisor may take to accept, to read, and to answer hello; default 10000 */
     int limit_ms; /* the same for a call, as long as nothing more comes; default 0: for ever */
 };

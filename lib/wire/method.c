@@ -47,6 +47,7 @@ static const struct wire_method methods[] = {
      FIELDS({"targets", WIRE_STRINGS, OPTIONAL, 0, LIMIT_APPS}, {"detail", WIRE_BOOL, OPTIONAL, 0, 0},
             {"show_env", WIRE_BOOL, OPTIONAL, 0, 0}), 0},
     {"daemon.kill", WIRE_CLI_TO_SUPERVISOR, FIELDS(), 0},
+    {"daemon.upgrade", WIRE_CLI_TO_SUPERVISOR, FIELDS(), 0},
 
     {"capture.start", BOTH_WAYS,
      FIELDS(ID, NAME("kind", REQUIRED), NAME("app", REQUIRED), INSTANCE, PID(OPTIONAL), DURATION, INTERVALS,

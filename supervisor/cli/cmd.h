@@ -24,6 +24,7 @@
     X(link)                                                                                        \
     X(unlink)                                                                                      \
     X(ping)                                                                                        \
+    X(upgrade)                                                                                     \
     X(kill)                                                                                        \
     X(help)
 

@@ -24,15 +24,15 @@ static int run(const struct args *args)
     if (r < 0)
         return connect_say(r);
     AUTOMSG struct msg pong = {0};
-    AUTOCLOSE int watch = connect_watch(&c);
     /* One that does not answer must not do later what was told to have failed. */
     r = connect_ask(&c, "ping", NULL, &pong);
-    if (r < 0 && r != ERR_STOPPING && !connect_broke(r)) {
+    if (r < 0 && !connect_broke(r)) {
         say_error("cannot stop the supervisor: %s", say_reason(r, &pong));
         return CMD_FAILED;
     }
-    /* Its end may be faster than its answer. */
-    c.retry_ms = 0;
+    AUTOCLOSE int watch = connect_watch(&c, pong.result);
+    /* Its end may be faster than its answer.  One that dies of something else is followed by one that ends, too. */
+    c.nobody_ms = 0;
     AUTOMSG struct msg answer = {0};
     r = client_call(&c, "daemon.kill", NULL, NULL, NULL, &answer);
     /* Somebody else's kill or a signal came first: the apps' kill_timeout is still to come. */

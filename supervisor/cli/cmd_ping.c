@@ -7,7 +7,7 @@
 #include "supervisor/cli/out.h"
 
 static const struct arg_option options[] = {
-    {"json", 'j', NULL, "prints {\"pid\":N,\"version\":\"...\"}"},
+    {"json", 'j', NULL, "prints {\"pid\":N,\"version\":\"...\",...}"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -24,9 +24,10 @@ static int run(const struct args *args)
     if (args_has(args, "json"))
         out_json(answer.result);
     else
-        (void)printf("the supervisor is running (pid %lld, version %s)\n",
+        (void)printf("the supervisor is running (pid %lld, version %s)%s\n",
                      (long long)json_get_int(answer.result, "pid", 0),
-                     json_get_string(answer.result, "version", "?"));
+                     json_get_string(answer.result, "version", "?"),
+                     json_get_bool(answer.result, "safe_mode", false) ? " in safe mode" : "");
     return CMD_DONE;
 }
 

@@ -69,13 +69,20 @@ bool connect_broke(int r)
     return r == -ECONNRESET || r == -EPIPE || r == -ECONNREFUSED || r == -ENOENT;
 }
 
-int connect_watch(const struct client *c)
+/* Who listens at the other end, as the kernel says. */
+static int64_t listener_pid(const struct client *c)
 {
     struct ucred peer = {0};
     socklen_t len = sizeof peer;
-    if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-        return -errno;
-    long fd = syscall(SYS_pidfd_open, peer.pid, 0u);
+    if (c->fd < 0 || getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return 0;
+    return peer.pid;
+}
+
+int connect_watch(const struct client *c, const json_t *pong)
+{
+    int64_t pid = json_get_int(pong, "keeper_pid", json_get_int(pong, "pid", 0));
+    long fd = syscall(SYS_pidfd_open, (pid_t)(pid > 0 ? pid : listener_pid(c)), 0u);
     return fd < 0 ? -errno : (int)fd;
 }
 

@@ -30,9 +30,11 @@ int connect_say(int r);
 /* Is `r` what a call returns when the supervisor ended in the middle of it? */
 bool connect_broke(int r);
 
-/* A descriptor that becomes readable when the supervisor at the other end has ended; -ESRCH when it has already, or another
- * error.  The caller closes it. */
-int connect_watch(const struct client *c);
+/* A descriptor that becomes readable when nothing of the supervisor at the other end is left: when its keeper, which would
+ * start another one, has ended, or the supervisor itself where it has none.  `pong` is its answer to ping; NULL: it did not
+ * answer, and the one that the kernel names is meant.  -ESRCH when it has ended already, or another error.  The caller closes
+ * it. */
+int connect_watch(const struct client *c, const json_t *pong);
 
 /* Waits for that, at most `limit_ms` (-1: for ever): 0, or -ETIMEDOUT. */
 int connect_wait_gone(int watch, int limit_ms);

@@ -47,12 +47,12 @@ static void small_environment(struct strlist *env)
                 strlist_add(env, *entry);
 }
 
-/* Starts proctord with `log` as its output and `ready` as descriptor 3. */
+/* Starts proctor-keeper, and that proctord, with `log` as their output and `ready` as descriptor 3. */
 static int spawn_daemon(const char *home, int log, int ready)
 {
-    AUTOFREE char *program = path_sibling("proctord");
+    AUTOFREE char *program = path_sibling("proctor-keeper");
     AUTOSTRLIST struct strlist argv = {0}, env = {0};
-    strlist_add(&argv, "proctord");
+    strlist_add(&argv, "proctor-keeper");
     strlist_add(&argv, "--home");
     strlist_add(&argv, home);
     small_environment(&env);
@@ -210,7 +210,11 @@ int daemon_connect(struct client *c)
 
 int daemon_replace(struct client *c)
 {
-    AUTOCLOSE int watch = connect_watch(c);
+    AUTOMSG struct msg pong = {0};
+    /* It has gone already, or it answers this one also now. */
+    c->retry_ms = 0;
+    (void)connect_ask(c, "ping", NULL, &pong);
+    AUTOCLOSE int watch = connect_watch(c, pong.result);
     if (watch >= 0 && connect_wait_gone(watch, GONE_WAIT_MS) < 0) {
         say_error("the supervisor is shutting down, and was not gone within %d s",
                   GONE_WAIT_MS / 1000);

@@ -1,4 +1,4 @@
-/* daemon.h -- starts the supervisor of $PROCTOR_HOME when none is running. */
+/* daemon.h -- starts the supervisor of $PROCTOR_HOME, by its keeper, when none is running. */
 #pragma once
 
 struct client;

@@ -145,7 +145,7 @@ static struct client client;
 static void open_client(void)
 {
     assert_int_equal(client_open(&client, socket_path), 0);
-    assert_int_equal(client.retry_ms, 5000);
+    assert_int_equal(client.retry_ms, 20000);
 }
 
 static int call(const char *text, client_progress_cb on_progress, void *arg, struct msg *ret_answer)
