@@ -161,7 +161,8 @@ void instance_event(struct instance *in, enum instance_event event)
               instance_state_word(in->state));
     if (event == EV_START || event == EV_RESTART)
         in->wanted = true;
-    if (event == EV_STOP)
+    /* At the supervisor's end the desired state stays. */
+    if (event == EV_STOP && !in->sup->ending)
         in->wanted = false;
     if (!rule.listed)
         return;

@@ -56,6 +56,7 @@ struct instance {
 
     struct restart_history history;
     unsigned restarts;
+    unsigned changes; /* commands that were done to it (operations.h) */
     int64_t created_wall_ms;
     int64_t started_wall_ms;
     struct exit_record last_exit;

@@ -108,7 +108,7 @@ int supervisor_open(struct supervisor *sup, const char *home, struct keep_link *
     AUTOFREE char *policy_path = path_join(home, "policy.json");
     AUTOFREE char *state_path = path_join(home, "state.json");
     list_init(&sup->apps);
-    operations_init(&sup->operations);
+    operations_init(&sup->operations, sup);
     int r = uv_loop_init(&sup->loop);
     if (r == 0)
         r = open_home(sup);
@@ -180,8 +180,14 @@ void supervisor_start(struct supervisor *sup)
             instance_event(in, EV_START);
         }
     }
+    if (!sup->safe)
+        operations_go_on(&sup->operations);
     keep_drop_untaken(&sup->keep);
     keep_up(&sup->keep);
+    if (keep_link_again(&sup->keep))
+        supervisor_state_changed(sup); /* the file may be behind */
+    if (sup->state_file.ending)
+        supervisor_end(sup, sup->forget_apps, NULL, NULL);
 }
 
 /* ---- looking up ------------------------------------------------------------------------------ */
@@ -347,11 +353,7 @@ static void stop_all(struct supervisor *sup)
     LIST_EACH(app, &sup->apps)
     {
         LIST_EACH(in, &app->instances)
-        {
-            bool wanted = in->wanted;
-            instance_event(in, EV_STOP);
-            in->wanted = wanted; /* the desired state stays */
-        }
+        instance_event(in, EV_STOP);
     }
 }
 
@@ -366,8 +368,19 @@ void supervisor_end(struct supervisor *sup, bool forget, struct peer *peer, cons
     if (sup->ending)
         return;
     sup->ending = true;
+    state_file_store(&sup->state_file);
     stop_all(sup);
     end_if_done(sup);
+}
+
+/* Nothing is stopped, and nobody told: what is not stored with the keeper by now ends with us. */
+void supervisor_upgrade(struct supervisor *sup)
+{
+    log_info("ending for an upgrade");
+    state_file_store(&sup->state_file);
+    state_file_flush(&sup->state_file);
+    keep_upgrade(&sup->keep);
+    _exit(0);
 }
 
 static bool apps_are_down(struct supervisor *sup)

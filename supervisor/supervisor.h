@@ -63,6 +63,9 @@ void supervisor_start(struct supervisor *sup);
  * start.  `peer` (NULL: nobody) gets its answer when the apps are down. */
 void supervisor_end(struct supervisor *sup, bool forget, struct peer *peer, const char *id);
 
+/* Ends this process for the programs that lie on the disk to take over; the apps go on.  With a keeper only. */
+void supervisor_upgrade(struct supervisor *sup);
+
 /* After the loop has ended. */
 void supervisor_clear(struct supervisor *sup);
 
