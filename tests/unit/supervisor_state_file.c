@@ -2,9 +2,11 @@
 
 #include "tests/unit/support.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "lib/base/err.h"
+#include "lib/base/json.h"
 #include "lib/base/loop.h"
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
@@ -16,8 +18,9 @@ static char *path;
 
 static int start(void)
 {
-    sup = (struct supervisor){0};
+    sup = (struct supervisor){.keep = {.sock = -1}};
     list_init(&sup.apps);
+    operations_init(&sup.operations, &sup);
     list_init(&sup.captures.all);
     if (uv_loop_init(&sup.loop) < 0)
         return -1;
@@ -37,6 +40,7 @@ static int stop(void)
         app_free(app);
     }
     runtimes_free(sup.runtimes);
+    operations_clear(&sup.operations);
     state_file_clear(&sup.state_file);
     return loop_end(&sup.loop);
 }
@@ -174,12 +178,8 @@ static void the_flush_writes_at_once(void **state)
 
 static void a_file_that_cannot_be_used_is_set_aside(void **state)
 {
-    static const char *const texts[] = {"",
-                                        "{",
-                                        "[]",
-                                        "{\"apps\":[]}",
-                                        "{\"version\":2,\"apps\":[]}",
-                                        "{\"version\":\"1\",\"apps\":[]}"};
+    static const char *const texts[] = {
+        "", "{", "[]", "{\"apps\":[]}", "{\"version\":1}", "{\"version\":\"1\",\"apps\":[]}"};
     AUTOFREE char *aside = in_folder("state.json.broken");
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         put_file(path, texts[i]);
@@ -187,7 +187,161 @@ static void a_file_that_cannot_be_used_is_set_aside(void **state)
         assert_true(list_empty(&sup.apps));
         assert_file(aside, texts[i]);
         assert_int_equal(access(path, F_OK), -1);
+        assert_non_null(strstr(sup.state_file.fallback, "torn or damaged"));
+        assert_non_null(strstr(sup.state_file.fallback, "no apps were started"));
     }
+}
+
+/* ---- the one before -------------------------------------------------------------------------- */
+
+/* The file has two apps, the one before it has one. */
+static void write_two(void)
+{
+    (void)add_instance(add_app("web"), 0, 0, true);
+    write_now();
+    (void)add_instance(add_app("api"), 0, 1, true);
+    write_now();
+}
+
+static void assert_the_one_before(const char *reason)
+{
+    assert_int_equal(state_file_load(&sup.state_file), 0);
+    assert_int_equal(list_count(&sup.apps), 1);
+    assert_non_null(supervisor_app(&sup, "web"));
+    if (!strstr(sup.state_file.fallback, reason))
+        fail_msg("%s", sup.state_file.fallback);
+}
+
+static void a_file_torn_at_any_byte_falls_back_to_the_one_before(void **state)
+{
+    AUTOBUF struct buf text = BUF_INIT(1 << 20);
+    write_two();
+    assert_int_equal(path_read(path, &text), 0);
+    for (size_t len = text.len; len-- > 0;) {
+        AUTOFREE char *torn = xstrndup(text.data, len);
+        start_again();
+        put_file(path, torn);
+        assert_the_one_before("torn or damaged");
+    }
+}
+
+static void damage_in_the_middle_is_seen(void **state)
+{
+    AUTOBUF struct buf text = BUF_INIT(1 << 20);
+    write_two();
+    assert_int_equal(path_read(path, &text), 0);
+    /* A block that was never written. */
+    memset(text.data + text.len / 3, 0, text.len / 3);
+    FILE *f = fopen(path, "we");
+    assert_int_equal(fwrite(text.data, 1, text.len, f), text.len);
+    assert_int_equal(fclose(f), 0);
+    start_again();
+    assert_the_one_before("torn or damaged");
+}
+
+static void a_newer_file_falls_back_and_a_newer_minor_does_not(void **state)
+{
+    write_two();
+    start_again();
+    put_file(path, "{\"version\":2,\"apps\":{}}");
+    assert_the_one_before("newer version");
+    start_again();
+    put_file(
+        path,
+        "{\"version\":1,\"minor_version\":99,\"more\":[1],\"apps\":[{\"spec\":{\"name\":\"api\","
+        "\"script\":\"/a.js\",\"cwd\":\"/\",\"interpreter\":\"none\"},\"more\":{},\"instances\":["
+        "{\"instance\":0,\"pm_id\":0,\"more\":true}]}]}");
+    assert_int_equal(state_file_load(&sup.state_file), 0);
+    assert_null(sup.state_file.fallback);
+    assert_int_equal(list_count(&sup.apps), 1);
+    assert_non_null(supervisor_app(&sup, "api"));
+}
+
+static void a_missing_file_falls_back_too(void **state)
+{
+    write_two();
+    start_again();
+    assert_int_equal(unlink(path), 0);
+    assert_the_one_before("missing");
+}
+
+static void the_one_before_is_private_and_never_the_broken_one(void **state)
+{
+    AUTOFREE char *previous = in_folder("state.json.previous");
+    struct stat st;
+    write_two();
+    start_again();
+    put_file(path, "{");
+    assert_the_one_before("torn or damaged");
+    write_now();
+    start_again();
+    put_file(path, "{");
+    assert_the_one_before("torn or damaged");
+    assert_int_equal(stat(previous, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void the_next_answers_say_so_until_something_was_changed(void **state)
+{
+    AUTOJSON json_t *answer = json_object(), *later = json_object();
+    write_two();
+    start_again();
+    put_file(path, "");
+    assert_the_one_before("torn or damaged");
+    state_file_warn(&sup.state_file, answer);
+    assert_int_equal(json_array_size(json_object_get(answer, "warnings")), 1);
+    state_file_warned(&sup.state_file);
+    state_file_warn(&sup.state_file, later);
+    assert_null(json_object_get(later, "warnings"));
+}
+
+/* ---- the record ------------------------------------------------------------------------------ */
+
+/* A keeper that never says anything; what is put can be got again. */
+static int with_keeper(void)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    sup.keep.sock = pair[0];
+    return pair[1];
+}
+
+static void the_record_goes_before_the_file_and_knows_more(void **state)
+{
+    struct keep_link keep;
+    AUTOCLOSE int keeper = with_keeper();
+    struct app *app = add_app("web");
+    (void)add_instance(app, 0, 4, true);
+    struct instance *going = add_instance(app, 1, 5, true), *gone = add_instance(app, 2, 6, true);
+    going->state = INSTANCE_ONLINE;
+    going->delete_when_stopped = gone->delete_when_stopped = true;
+    sup.next_pm_id = 40;
+    sup.ending = sup.forget_apps = true;
+    state_file_store(&sup.state_file);
+    going->state = INSTANCE_STOPPED;
+    keep = sup.keep;
+    put_file(path, "{\"version\":1,\"apps\":[]}");
+
+    start_again();
+    sup.keep = keep;
+    assert_int_equal(state_file_load(&sup.state_file), 0);
+    app = supervisor_app(&sup, "web");
+    assert_int_equal(list_count(&app->instances), 2);
+    assert_non_null(app_instance(app, 1));
+    assert_null(app_instance(app, 2));
+    assert_int_equal(sup.next_pm_id, 40);
+    assert_true(sup.state_file.ending && sup.forget_apps && !sup.ending);
+    sup.forget_apps = false;
+    (void)keep_put(&sup.keep, "{", 1, "state");
+    keep = sup.keep;
+
+    /* A damaged record: the file. */
+    start_again();
+    sup.keep = keep;
+    assert_int_equal(state_file_load(&sup.state_file), 0);
+    assert_true(list_empty(&sup.apps));
+    assert_null(sup.state_file.fallback);
+    keep_link_clear(&sup.keep);
 }
 
 static void one_app_that_cannot_be_read_does_not_keep_the_others_down(void **state)
@@ -237,6 +391,13 @@ int main(void)
         IN_FOLDER(a_change_during_the_writing_is_written_too),
         IN_FOLDER(the_flush_writes_at_once),
         IN_FOLDER(a_file_that_cannot_be_used_is_set_aside),
+        IN_FOLDER(a_file_torn_at_any_byte_falls_back_to_the_one_before),
+        IN_FOLDER(damage_in_the_middle_is_seen),
+        IN_FOLDER(a_newer_file_falls_back_and_a_newer_minor_does_not),
+        IN_FOLDER(a_missing_file_falls_back_too),
+        IN_FOLDER(the_one_before_is_private_and_never_the_broken_one),
+        IN_FOLDER(the_next_answers_say_so_until_something_was_changed),
+        IN_FOLDER(the_record_goes_before_the_file_and_knows_more),
         IN_FOLDER(one_app_that_cannot_be_read_does_not_keep_the_others_down),
         IN_FOLDER(a_file_that_cannot_be_written_leaves_the_old_one),
     };
