@@ -84,6 +84,24 @@ static void run_upgrade(struct peer *peer, const char *id, json_t *params)
     supervisor_upgrade(sup);
 }
 
+static void run_trigger(struct peer *peer, const char *id, json_t *params)
+{
+    AUTOSTRLIST struct strlist names = {0};
+    AUTOTARGETS struct targets targets = {0};
+    char text[TARGETS_TEXT];
+    const struct trigger_ask ask = {
+        .action = json_get_string(params, "action", ""),
+        .param = json_get_string(params, "param", NULL),
+        .timeout_ms = json_get_int(params, "timeout_ms", 0),
+    };
+    json_to_strlist(json_object_get(params, "targets"), &names);
+    int r = targets_resolve(peer->sup, &names, &targets, text);
+    if (r < 0)
+        peer_error(peer, id, r, text);
+    else
+        trigger_run(&peer->sup->triggers, peer, id, &targets, &ask);
+}
+
 /* ---- start, stop, restart, delete ------------------------------------------------------------ */
 
 /* Was the request answered already, or may nothing be changed now?  Then it is answered. */
@@ -276,6 +294,7 @@ static const struct command {
     {"app.restart", run_restart}, {"app.reload", run_restart},
     {"app.delete", run_delete},   {"app.list", run_list},
     {"daemon.kill", run_kill},    {"daemon.upgrade", run_upgrade},
+    {"app.trigger", run_trigger},
 };
 
 bool command_run(struct peer *peer, const char *id, const char *method, json_t *params)

@@ -196,6 +196,7 @@ static void on_peer_closed(struct conn *c, int reason)
         log_warn(reason, "control connection ended");
     agent_link_forget_peer(&sup->agent, p);
     operations_forget_peer(&sup->operations, p);
+    triggers_forget_peer(&sup->triggers, p);
     if (sup->end_peer == p)
         sup->end_peer = NULL;
     list_remove(&p->link);

@@ -14,6 +14,7 @@
 #include "lib/base/mem.h"
 #include "supervisor/app.h"
 #include "supervisor/captures.h"
+#include "supervisor/ipc.h"
 #include "supervisor/launch.h"
 #include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
@@ -81,6 +82,8 @@ void instance_free(struct instance *in)
     captures_forget_instance(&in->sup->captures, in);
     if (in->process)
         process_abandon(in->process);
+    ipc_close(in);
+    triggers_instance_gone(&in->sup->triggers, in);
     if (in->logs_open) {
         in->open_handles += 2;
         logstream_close(&in->out, on_log_closed, in);
@@ -310,6 +313,8 @@ void instance_process_exited(void *arg, struct exit_status status)
     logstream_drain(&in->err);
     log_info("%s: %s %d", instance_name(in),
              status.by_signal ? "ended by signal" : "exited with code", status.code);
+    ipc_close(in);
+    triggers_instance_gone(&in->sup->triggers, in);
     inspector_process_gone(&in->inspector);
     if (in->capture)
         captures_process_gone(in->capture);

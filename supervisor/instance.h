@@ -20,6 +20,7 @@
 
 struct app;
 struct capture;
+struct ipc;
 struct supervisor;
 
 /* The last end of a process. */
@@ -66,6 +67,8 @@ struct instance {
     struct logstream out;
     struct logstream err;
     int64_t err_from; /* where this process's stderr begins in its file */
+
+    struct ipc *ipc; /* the channel of a Node app; NULL: none */
 
     struct runtime_version runtime;
     enum inspector_flags flags;

@@ -13,6 +13,7 @@
 #include "lib/base/spawn.h"
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
+#include "supervisor/ipc.h"
 #include "supervisor/logs.h"
 #include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
@@ -66,7 +67,8 @@ void launch_environment(const struct instance *in, struct strlist *env,
     *ret_flags = node_flags_apply(&in->runtime, &app->spec, env, ret_user_opens);
 }
 
-static int spawn_it(struct instance *in, char *const *argv, char *const *envp, char **reterr_text)
+static int spawn_it(struct instance *in, char *const *argv, char *const *envp, int ipc_fd,
+                    char **reterr_text)
 {
     const struct app_spec *spec = &in->app->spec;
     pid_t pid;
@@ -77,8 +79,8 @@ static int spawn_it(struct instance *in, char *const *argv, char *const *envp, c
         .argv = argv,
         .envp = envp,
         .cwd = spec->cwd,
-        .fds = {-1, in->out.pipe_write, in->err.pipe_write},
-        .fd_count = 3,
+        .fds = {-1, in->out.pipe_write, in->err.pipe_write, ipc_fd},
+        .fd_count = ipc_fd < 0 ? 3 : 4,
         .new_session = true,
         .nofile_soft = spawn_raise_nofile(),
         .pid_slot = &in->slot->pid,
@@ -114,5 +116,15 @@ int launch_process(struct instance *in, char **reterr_text)
     launch_environment(in, &env, &in->flags, &in->user_opens);
     in->err_from = in->err.offset;
     inspector_process_started(&in->inspector, in->user_opens);
-    return spawn_it(in, argv.items, env.items, reterr_text);
+    AUTOCLOSE int ipc_fd = -1;
+    r = ipc_open(in, &ipc_fd);
+    if (r < 0) {
+        *reterr_text = xasprintf("cannot make an IPC channel: %s", err_str(r));
+        return r;
+    }
+    ipc_environment(in, &env);
+    r = spawn_it(in, argv.items, env.items, ipc_fd, reterr_text);
+    if (r < 0)
+        ipc_close(in);
+    return r;
 }

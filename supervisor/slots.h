@@ -82,8 +82,8 @@ struct slot {
     char app[LIMIT_NAME + 8];
     struct slot_exit exit;
     struct slot_stream streams[2]; /* out, err */
-    uint64_t ipc_done;             /* hash of the app's message that is done and may not be
-                        consumed yet; 0: none */
+    uint64_t ipc_done; /* what is in hand of the app's channel and done, but may not be consumed yet
+                          (ipc.c); 0: nothing */
     uint32_t ipc_received;
     uint32_t current; /* which of `sides` counts; slot_commit() fills the other
                        one and turns this over */

@@ -109,6 +109,7 @@ int supervisor_open(struct supervisor *sup, const char *home, struct keep_link *
     AUTOFREE char *state_path = path_join(home, "state.json");
     list_init(&sup->apps);
     operations_init(&sup->operations, sup);
+    triggers_init(&sup->triggers, sup);
     int r = uv_loop_init(&sup->loop);
     if (r == 0)
         r = open_home(sup);
@@ -440,6 +441,7 @@ static void end_if_done(struct supervisor *sup)
 static void close_handles(struct supervisor *sup)
 {
     control_close(&sup->control);
+    triggers_close(&sup->triggers);
     keep_link_close(&sup->keep);
     uv_close((uv_handle_t *)&sup->meter_timer, NULL);
     uv_close((uv_handle_t *)&sup->keeper_timer, NULL);

@@ -9,6 +9,7 @@
 #include "supervisor/agent_link.h"
 #include "supervisor/captures.h"
 #include "supervisor/control.h"
+#include "supervisor/ipc_trigger.h"
 #include "supervisor/keep_link.h"
 #include "supervisor/operations.h"
 #include "supervisor/own_log.h"
@@ -36,6 +37,7 @@ struct supervisor {
     struct agent_link agent;
     struct control control;
     struct operations operations;
+    struct triggers triggers;
     struct state_file state_file;
     struct own_log own_log;
     uv_timer_t meter_timer;

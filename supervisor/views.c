@@ -12,6 +12,7 @@
 #include "supervisor/gate.h"
 #include "supervisor/inspector.h"
 #include "supervisor/instance.h"
+#include "supervisor/ipc.h"
 #include "supervisor/launch.h"
 #include "supervisor/policy.h"
 #include "supervisor/safe_mode.h"
@@ -66,6 +67,9 @@ static void add_detail(json_t *j, struct instance *in, bool show_env)
         json_object_foreach(own, name, value)(void)
             json_object_set_new(own, name, json_string("***"));
     }
+    json_t *ipc = ipc_view(in);
+    if (ipc)
+        (void)json_object_set_new(j, "ipc", ipc);
     (void)json_object_set_new(j, "spec", spec);
     (void)json_object_set_new(j, "env", values);
     json_set_string(j, "error", error);

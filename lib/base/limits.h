@@ -171,3 +171,21 @@
 #define LIMIT_LOG_TEXT (256u << 10)
 #define LIMIT_LOG_LINES 1000u
 #define LIMIT_LOG_WAITING 20u
+
+/* One line of an app's IPC channel; an app that sends a longer one is no longer listened to. */
+#define LIMIT_IPC_LINE (1u << 20)
+
+/* What an app may tell of itself in one message, and how much of it is kept. */
+#define LIMIT_IPC_FACTS (64u << 10)
+#define LIMIT_IPC_METRICS 100u
+#define LIMIT_IPC_ACTIONS 100u
+
+/* One message to an app: the kernel takes so much whole or not at all, so that a death never leaves half a line. */
+#define LIMIT_IPC_SEND (24u << 10)
+
+/* Messages that wait for an app which does not read. */
+#define LIMIT_IPC_QUEUE (256u << 10)
+
+/* Actions asked of apps that have not been answered, and the answers that are kept for a repeated request. */
+#define LIMIT_TRIGGERS 64u
+#define LIMIT_TRIGGER_MS (60 * 60 * 1000)

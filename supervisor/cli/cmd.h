@@ -17,6 +17,7 @@
     X(delete)                                                                                      \
     X(list)                                                                                        \
     X(describe)                                                                                    \
+    X(trigger)                                                                                     \
     X(logs)                                                                                        \
     X(jlist)                                                                                       \
     X(profile)                                                                                     \

@@ -134,6 +134,33 @@ static void put_spec(const json_t *spec)
     put_profiling(json_object_get(spec, "profiling"));
 }
 
+/* "Heap Size: 5.73 MiB", one line each; values come as numbers and as strings. */
+static void put_metrics(const json_t *metrics)
+{
+    const char *name;
+    json_t *metric;
+    json_object_foreach((json_t *)metrics, name, metric)
+    {
+        json_t *value = json_object_get(metric, "value");
+        AUTOFREE char *number = json_is_string(value)
+                                    ? NULL
+                                    : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        const char *text = number ? number : json_string_value(value);
+        AUTOFREE char *line =
+            xasprintf("%s: %s %s", name, text ? text : "?", json_get_string(metric, "unit", ""));
+        put("metric", line);
+    }
+}
+
+static void put_ipc(const json_t *ipc)
+{
+    if (!json_is_object(ipc))
+        return;
+    put_int("messages", ipc, "messages");
+    put_list("actions", json_object_get(ipc, "actions"));
+    put_metrics(json_object_get(ipc, "metrics"));
+}
+
 static void put_app(const json_t *app, bool show_env)
 {
     AUTOFREE char *label = app_label(app);
@@ -151,6 +178,7 @@ static void put_app(const json_t *app, bool show_env)
     put_clock("started", app, "started_at_ms");
     put_spec(spec);
     put("node", json_get_string(app, "node_version", NULL));
+    put_ipc(json_object_get(app, "ipc"));
     put("output", json_get_string(app, "out_log", NULL));
     put("errors", json_get_string(app, "err_log", NULL));
     put_env(show_env ? json_object_get(app, "env") : json_object_get(spec, "env"));

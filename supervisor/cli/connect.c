@@ -25,6 +25,9 @@ static int limit_ms(const char *method)
         return LINK_SET_MS;
     if (str_eq(method, "link.remove"))
         return LINK_REMOVE_MS;
+    /* The supervisor keeps the time for the apps. */
+    if (str_eq(method, "app.trigger"))
+        return 0;
     bool relayed = str_starts(method, "capture.") || str_starts(method, "link.");
     return relayed ? AGENT_ANSWER_MS : ANSWER_MS;
 }
