@@ -50,9 +50,9 @@ static void small_environment(struct strlist *env)
 /* Starts proctor-keeper, and that proctord, with `log` as their output and `ready` as descriptor 3. */
 static int spawn_daemon(const char *home, int log, int ready)
 {
-    AUTOFREE char *program = path_sibling("proctord");
+    AUTOFREE char *program = path_sibling("proctor-keeper");
     AUTOSTRLIST struct strlist argv = {0}, env = {0};
-    strlist_add(&argv, "proctord");
+    strlist_add(&argv, "proctor-keeper");
     strlist_add(&argv, "--home");
     strlist_add(&argv, home);
     small_environment(&env);
