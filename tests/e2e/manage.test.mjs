@@ -332,18 +332,18 @@ test('list and describe speak to people, and their --json to programs', async t 
     assert.ok(JSON.stringify((await host.proctor(['describe', 'env', '--json'], { expectCode: 0 })).json()).includes(String(pid)));
 });
 
-test('the desired state survives the supervisor', async t => {
+test('the desired state survives keeper and supervisor', async t => {
     const host = startHost(t);
     await host.startApps([envApp({ env: { TEST_A: 'kept' } })]);
     const before = await host.row('env');
-    const supervisor = await host.supervisorPid();
-    process.kill(supervisor, 'SIGKILL');
-    await until('the supervisor is gone', () => !isAlive(supervisor), 5000 * slow);
+    await host.killBoth();
     await host.proctor(['ping'], { expectCode: 3 });
+    assert.ok(isAlive(before.pid), 'the app goes on');
     await host.proctor(['start', 'env'], { expectCode: 0 });
     const after = await host.row('env');
     assert.equal(after.pm2_env.status, 'online');
-    assert.ok(after.pid === before.pid || !isAlive(before.pid), 'an app never runs twice');
+    assert.ok(!isAlive(before.pid), 'an app never runs twice');
+    assert.match(host.daemonLog(), new RegExp(`env-0: pid ${before.pid} still runs from before and is stopped`));
     assert.equal(lastEnv(host).a, 'kept');
 });
 

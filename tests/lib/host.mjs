@@ -48,8 +48,10 @@ export function startHost(t, options = {}) {
 }
 
 export class Host {
-    constructor(t, { env = {}, policy } = {}) {
+    // programs: the folder of other programs than those of the build.
+    constructor(t, { env = {}, policy, programs = build } = {}) {
         this.t = t;
+        this.programs = programs;
         this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'proctor-e2e-'));
         this.home = path.join(this.folder, 'home');
         this.work = path.join(this.folder, 'work');
@@ -88,7 +90,7 @@ export class Host {
 
     // Starts `proctor ARGS` and returns {child, stdout, stderr, ended}; the texts grow.
     spawnProctor(args, { env = {}, cwd = this.work, input } = {}) {
-        const child = spawn(path.join(build, 'proctor'), args, {
+        const child = spawn(path.join(this.programs, 'proctor'), args, {
             env: { ...this.env, ...env }, cwd, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
         });
         const run = { child, stdout: '', stderr: '', timedOut: false };
@@ -158,6 +160,18 @@ export class Host {
 
     async supervisorPid() {
         return (await this.proctor(['ping', '--json'], { expectCode: 0 })).json().pid;
+    }
+
+    async keeperPid() {
+        return (await this.proctor(['ping', '--json'], { expectCode: 0 })).json().keeper_pid;
+    }
+
+    // Keeper and supervisor at once, so that neither can act on the other's death.
+    async killBoth() {
+        const { pid, keeper_pid: keeper } = (await this.proctor(['ping', '--json'], { expectCode: 0 })).json();
+        for (const [one, signal] of [[keeper, 'SIGSTOP'], [pid, 'SIGKILL'], [keeper, 'SIGKILL']])
+            process.kill(one, signal);
+        await until('keeper and supervisor are gone', () => !isAlive(pid) && !isAlive(keeper), 5000 * slow);
     }
 
     // Pids of our helpers by program name: 'proctor-probe', 'proctor-agent'.  comm holds 15 characters.
