@@ -200,6 +200,28 @@ static int set_duration(const struct option *o, int *field, const struct node *v
     return 0;
 }
 
+static bool get_size(const struct node *v, int64_t *ret_bytes)
+{
+    if (v->kind == NODE_STRING)
+        return str_to_size(v->text, ret_bytes) == 0;
+    return get_whole(v, ret_bytes);
+}
+
+static int set_size(const struct option *o, int64_t *field, const struct node *v,
+                    struct config_error *reterr)
+{
+    char found[NODE_FOUND_TEXT];
+    int64_t bytes;
+    if (!get_size(v, &bytes))
+        return wrong_type(o, v, reterr);
+    if (bytes != 0 && bytes < o->min)
+        return config_error_set(reterr, ERR_INVALID, v->line, o->key,
+                                "expected 0 or a size of at least %d bytes, found %s", o->min,
+                                node_found(v, found));
+    *field = bytes;
+    return 0;
+}
+
 static int64_t cpu_count(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -330,6 +352,8 @@ int option_set(const struct option *o, struct app_spec *spec, const struct node 
         return set_int(o, field, value, reterr);
     case OPTION_DURATION:
         return set_duration(o, field, value, reterr);
+    case OPTION_SIZE:
+        return set_size(o, field, value, reterr);
     case OPTION_INSTANCES:
         return set_instances(o, field, value, reterr);
     case OPTION_ENV:

@@ -9,7 +9,13 @@
 #include "lib/base/str.h"
 
 /* A week: longer waits are a slip of units. */
-enum { DURATION_MAX_MS = 7 * 24 * 3600 * 1000, RESTARTS_MAX = 1000000 };
+enum {
+    DURATION_MAX_MS = 7 * 24 * 3600 * 1000,
+    RESTARTS_MAX = 1000000,
+    ROTATE_MAX_MS = 24 * 24 * 3600 * 1000, /* an int has room for no more days */
+    LOG_SIZE_MIN = 4096,
+    LOG_KEEP_MAX = 100000
+};
 
 #define FIELD(name) offsetof(struct app_spec, name)
 
@@ -41,6 +47,12 @@ const struct option options[] = {
      "An app that lives shorter than this counts as one that failed to start."},
     {"kill_timeout", {0}, OPTION_DURATION, FIELD(kill_timeout_ms), 0, DURATION_MAX_MS, "1600",
      "The time between the stop signal and SIGKILL."},
+    {"log_max_size", {0}, OPTION_SIZE, FIELD(log_max_size), LOG_SIZE_MIN, 0, "32M",
+     "A log that is larger becomes an archive; 0: not for its size."},
+    {"log_rotate_every", {0}, OPTION_DURATION, FIELD(log_rotate_every_ms), 0, ROTATE_MAX_MS, "1d",
+     "So does one whose first line is older, unless it is empty; 0: not for its age."},
+    {"log_keep", {0}, OPTION_INT, FIELD(log_keep), 1, LOG_KEEP_MAX, "10",
+     "How many archives are kept of each log; log_quota in settings.json bounds those of all apps together."},
     {"profiling", {"pmx"}, OPTION_PROFILING, FIELD(profiling), 0, 0, "on-demand",
      "Whether the app may be profiled: \"on-demand\", false, or \"always\" (inspector open from the start)."},
     {"inspector", {0}, OPTION_BOOL, FIELD(inspector), 0, 0, "false",
@@ -93,6 +105,8 @@ const char *option_type_text(enum option_type type)
         return "a whole number";
     case OPTION_DURATION:
         return "milliseconds or a time such as \"500ms\", \"5s\" or \"2m\"";
+    case OPTION_SIZE:
+        return "bytes or a size such as \"512K\", \"32M\" or \"1G\"";
     case OPTION_INSTANCES:
         return "a number or \"max\"";
     case OPTION_ENV:

@@ -15,6 +15,7 @@ enum option_type {
     OPTION_BOOL,
     OPTION_INT,
     OPTION_DURATION, /* an int of milliseconds */
+    OPTION_SIZE,     /* an int64_t of bytes; 0, or at least `min` */
     OPTION_INSTANCES,
     OPTION_ENV,
     OPTION_PROFILING,
@@ -28,7 +29,7 @@ struct option {
         *aliases[OPTION_ALIASES]; /* besides the camelCase twins of the key and of each alias */
     enum option_type type;
     size_t offset;        /* of the field in struct app_spec */
-    int min, max;         /* of OPTION_INT and OPTION_DURATION */
+    int min, max;         /* of OPTION_INT, OPTION_DURATION and (min) OPTION_SIZE */
     const char *fallback; /* the default, as a person would write it; NULL: nothing */
     const char *help;     /* one sentence */
 };

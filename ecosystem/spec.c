@@ -41,6 +41,7 @@ static void clear_field(const struct option *o, void *field)
     case OPTION_BOOL:
     case OPTION_INT:
     case OPTION_DURATION:
+    case OPTION_SIZE:
     case OPTION_INSTANCES:
     case OPTION_PROFILING:
         return;
@@ -86,6 +87,9 @@ static void copy_field(const struct option *o, void *to, const void *from)
     case OPTION_INSTANCES:
         *(int *)to = *(const int *)from;
         return;
+    case OPTION_SIZE:
+        *(int64_t *)to = *(const int64_t *)from;
+        return;
     case OPTION_PROFILING:
         *(enum profiling *)to = *(const enum profiling *)from;
         return;
@@ -120,6 +124,8 @@ static bool fields_equal(const struct option *o, const void *a, const void *b)
     case OPTION_DURATION:
     case OPTION_INSTANCES:
         return *(const int *)a == *(const int *)b;
+    case OPTION_SIZE:
+        return *(const int64_t *)a == *(const int64_t *)b;
     case OPTION_PROFILING:
         return *(const enum profiling *)a == *(const enum profiling *)b;
     }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/str.h"
 
@@ -42,6 +43,10 @@ struct app_spec {
     int max_restarts;
     int min_uptime_ms;
     int kill_timeout_ms;
+
+    int64_t log_max_size;    /* bytes; 0: a log is not rotated for its size */
+    int log_rotate_every_ms; /* 0: nor for its age */
+    int log_keep;            /* archives of each log */
 
     enum profiling profiling;
     bool inspector;   /* the inspector's signal may be sent on our own initiative */

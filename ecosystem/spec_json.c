@@ -45,6 +45,9 @@ static void add_field(json_t *object, const struct option *o, const void *field)
     case OPTION_INSTANCES:
         json_set_int(object, o->key, *(const int *)field);
         return;
+    case OPTION_SIZE:
+        json_set_int(object, o->key, *(const int64_t *)field);
+        return;
     case OPTION_PROFILING:
         (void)json_object_set_new(object, o->key,
                                   profiling_to_json(*(const enum profiling *)field));

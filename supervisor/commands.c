@@ -102,6 +102,16 @@ static void run_trigger(struct peer *peer, const char *id, json_t *params)
         trigger_run(&peer->sup->triggers, peer, id, &targets, &ask);
 }
 
+static void run_reopen(struct peer *peer, const char *id, json_t *params)
+{
+    char text[SETTINGS_TEXT];
+    int r = logs_reopen(peer->sup, text);
+    if (r < 0)
+        peer_error(peer, id, r, text);
+    else
+        peer_result(peer, id, NULL, -1);
+}
+
 /* ---- start, stop, restart, delete ------------------------------------------------------------ */
 
 /* Was the request answered already, or may nothing be changed now?  Then it is answered. */
@@ -294,7 +304,7 @@ static const struct command {
     {"app.restart", run_restart}, {"app.reload", run_restart},
     {"app.delete", run_delete},   {"app.list", run_list},
     {"daemon.kill", run_kill},    {"daemon.upgrade", run_upgrade},
-    {"app.trigger", run_trigger},
+    {"app.trigger", run_trigger}, {"log.reopen", run_reopen},
 };
 
 bool command_run(struct peer *peer, const char *id, const char *method, json_t *params)

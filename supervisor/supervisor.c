@@ -123,6 +123,7 @@ int supervisor_open(struct supervisor *sup, const char *home, struct keep_link *
     agent_link_init(&sup->agent, sup);
     state_file_init(&sup->state_file, sup, state_path);
     own_log_open(&sup->own_log, &sup->loop, home);
+    logs_start(&sup->logs, sup);
     open_handles(sup);
     r = control_open(&sup->control, sup, socket_path);
     if (r < 0)
@@ -446,6 +447,7 @@ static void close_handles(struct supervisor *sup)
     uv_close((uv_handle_t *)&sup->meter_timer, NULL);
     uv_close((uv_handle_t *)&sup->keeper_timer, NULL);
     own_log_close(&sup->own_log);
+    logs_stop(&sup->logs);
     uv_close((uv_handle_t *)&sup->on_term, NULL);
     uv_close((uv_handle_t *)&sup->on_int, NULL);
     uv_close((uv_handle_t *)&sup->agent.timer, NULL);
@@ -461,6 +463,7 @@ void supervisor_clear(struct supervisor *sup)
     policy_clear(&sup->policy);
     state_file_clear(&sup->state_file);
     own_log_clear(&sup->own_log);
+    logs_clear(&sup->logs);
     slots_close(&sup->slots);
     keep_link_clear(&sup->keep);
     free(sup->end_id);

@@ -11,6 +11,7 @@
 #include "supervisor/control.h"
 #include "supervisor/ipc_trigger.h"
 #include "supervisor/keep_link.h"
+#include "supervisor/logs.h"
 #include "supervisor/operations.h"
 #include "supervisor/own_log.h"
 #include "supervisor/policy.h"
@@ -40,6 +41,7 @@ struct supervisor {
     struct triggers triggers;
     struct state_file state_file;
     struct own_log own_log;
+    struct logs logs;
     uv_timer_t meter_timer;
     uv_timer_t keeper_timer; /* to become the keeper again when that has failed */
     uv_signal_t on_term;

@@ -99,6 +99,9 @@ json_t *view_instance(struct instance *in, bool detail, bool show_env)
     json_set_int(j, "memory", in->process ? (int64_t)in->rss_bytes : 0);
     json_set_string(j, "profiling", profiling_word(in));
     set_version(j, &in->runtime);
+    json_set_int(
+        j, "log_dropped_lines",
+        in->logs_open ? logstream_dropped_lines(&in->out) + logstream_dropped_lines(&in->err) : 0);
     if (in->last_exit.set)
         (void)json_object_set_new(j, "exit", view_exit(&in->last_exit));
     if (detail)

@@ -49,6 +49,7 @@ static const struct wire_method methods[] = {
     {"app.trigger", WIRE_CLI_TO_SUPERVISOR,
      FIELDS(TARGETS, NAME("action", REQUIRED), {"param", WIRE_STRING, OPTIONAL, 0, LIMIT_IPC_SEND / 2},
             {"timeout_ms", WIRE_INT, REQUIRED, 1, LIMIT_TRIGGER_MS}), 0},
+    {"log.reopen", WIRE_CLI_TO_SUPERVISOR, FIELDS(), 0},
     {"daemon.kill", WIRE_CLI_TO_SUPERVISOR, FIELDS(), 0},
     {"daemon.upgrade", WIRE_CLI_TO_SUPERVISOR, FIELDS(), 0},
 

@@ -19,6 +19,7 @@
     X(describe)                                                                                    \
     X(trigger)                                                                                     \
     X(logs)                                                                                        \
+    X(reload_logs)                                                                                 \
     X(jlist)                                                                                       \
     X(profile)                                                                                     \
     X(captures)                                                                                    \

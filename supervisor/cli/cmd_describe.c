@@ -118,6 +118,18 @@ static void put_profiling(const json_t *value)
     put("profiling", json_is_false(value) ? "off" : json_string_value(value));
 }
 
+static void put_rotation(const json_t *spec)
+{
+    char size[TEXT_SHORT], age[TEXT_SHORT];
+    int64_t bytes = json_get_int(spec, "log_max_size", 0);
+    int64_t every_ms = json_get_int(spec, "log_rotate_every", 0);
+    AUTOFREE char *text = xasprintf(
+        "%s%s%s%s, %lld archives", bytes > 0 ? "at " : "", bytes > 0 ? text_bytes(bytes, size) : "",
+        every_ms > 0 ? " or after " : "", every_ms > 0 ? text_age(every_ms, age) : "",
+        (long long)json_get_int(spec, "log_keep", 0));
+    put("log rotation", bytes > 0 || every_ms > 0 ? text : "off");
+}
+
 static void put_spec(const json_t *spec)
 {
     put("script", json_get_string(spec, "script", NULL));
@@ -131,6 +143,7 @@ static void put_spec(const json_t *spec)
     put_int("max restarts", spec, "max_restarts");
     put_ms("min uptime", spec, "min_uptime");
     put_ms("kill timeout", spec, "kill_timeout");
+    put_rotation(spec);
     put_profiling(json_object_get(spec, "profiling"));
 }
 
@@ -181,6 +194,8 @@ static void put_app(const json_t *app, bool show_env)
     put_ipc(json_object_get(app, "ipc"));
     put("output", json_get_string(app, "out_log", NULL));
     put("errors", json_get_string(app, "err_log", NULL));
+    if (json_get_int(app, "log_dropped_lines", 0) > 0)
+        put_int("lines dropped", app, "log_dropped_lines");
     put_env(show_env ? json_object_get(app, "env") : json_object_get(spec, "env"));
 }
 
