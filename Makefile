@@ -184,6 +184,20 @@ $B/tools/%: $B/obj/tests/tools/%.o
 	$(Q)$(DO_LINK) -o $@ $^
 $B/tools/fake_proctord: $B/keep.a
 
+# What `proctor upgrade` brings in its tests: a supervisor of another version, whose state has a newer minor version.  Only what
+# knows the one or the other is compiled anew.  Its keeper is another file with the same content.
+NEXT_OBJECTS := $(patsubst %.c,$B/next/obj/%.o,$(shell grep -lE 'PROCTOR_(VERSION|NEXT)' supervisor/*.c))
+-include $(NEXT_OBJECTS:.o=.d)
+$B/next/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -UPROCTOR_VERSION -DPROCTOR_VERSION='"$(VERSION)-next"' -DPROCTOR_NEXT -MMD -MP -c -o $@ $<
+$B/next/proctord: $(NEXT_OBJECTS) $(patsubst %,$B/%.a,$(NEEDS_supervisor))
+	$(Q)$(DO_LINK) -o $@ $^ $(DEPS_L)
+$B/next/proctor-keeper: $B/proctor-keeper
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+next: $B/next/proctord $B/next/proctor-keeper
+
 NODES := build/nodes.env
 $(NODES): tests/tools/nodes.sh tests/tools/npm_set.sh tests/tools/nodes/package.json tests/tools/nodes/package-lock.json
 	$(Q)tests/tools/nodes.sh $@
@@ -208,7 +222,7 @@ check-headers:
 check-units: $(patsubst %,$B/unit/%,$(UNITS))
 	$(Q)tests/tools/units.sh $(patsubst %,$B/unit/%,$(UNITS))
 
-check-e2e: all $(TOOLS) $(NODES) $(BROWSER)
+check-e2e: all next $(TOOLS) $(NODES) $(BROWSER)
 	$(Q)$(if $(E2E),$(E2E_ENV) tests/tools/e2e.sh $(E2E),echo "no end-to-end test has '$(T)' in its name")
 
 # Fuzz targets need clang; the version matrix and the rest run without.
@@ -267,5 +281,5 @@ deps:
 clean:
 	rm -rf build
 
-.PHONY: all check check-layers check-headers check-units check-e2e check-fuzz check-nodes fuzz run-fuzz asan valgrind \
+.PHONY: all check check-layers check-headers check-units check-e2e check-fuzz check-nodes next fuzz run-fuzz asan valgrind \
         bench lint format demo install deps have-cmocka screenshots clean

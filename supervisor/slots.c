@@ -14,7 +14,11 @@
 enum {
     SLOTS_MAGIC = 0x70726f63,
     SLOTS_MAJOR = 2,
+#ifdef PROCTOR_NEXT
+    SLOTS_MINOR = 1,
+#else
     SLOTS_MINOR = 0,
+#endif
     HEAD_BYTES = 4096,
     BOOT_ID_BYTES = 40,
 };
@@ -178,6 +182,9 @@ void slot_commit(struct slot *slot, const struct slot_life *life)
     (void)memcpy(slot->sides[next].room, slot->sides[now].room, SLOT_LIFE_BYTES);
     slot->sides[next].life = *life;
     __atomic_store_n(&slot->current, next, __ATOMIC_RELEASE);
+#ifdef PROCTOR_NEXT
+    slot->commits++;
+#endif
 }
 
 static bool still_runs(const struct slot *slot)

@@ -91,6 +91,9 @@ struct slot {
         struct slot_life life;
         char room[SLOT_LIFE_BYTES];
     } sides[2];
+#ifdef PROCTOR_NEXT
+    uint64_t commits; /* what a newer minor version appends, for the tests of upgrades */
+#endif
 };
 
 _Static_assert(sizeof(struct slot_life) <= SLOT_LIFE_BYTES, "life has its room");

@@ -1,0 +1,182 @@
+// `proctor upgrade`: other programs take over from those that run, and the apps do not notice; those that fail are taken back.
+import test, { before, describe } from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { appFile, slow, startHost, underAsan } from '../lib/host.mjs';
+import { isAlive, processInfo, until } from '../lib/proc.mjs';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const build = process.env.PROCTOR_BUILD ?? path.join(root, 'build/release');
+const names = ['proctor', 'proctord', 'proctor-keeper', 'proctor-agent', 'proctor-probe', 'proctor-top'];
+const plain = { script: appFile('sleep.sh'), interpreter: '/bin/sh' };
+
+// As `make install` does it: what runs is not written to.
+function install(file, to) {
+    fs.copyFileSync(file, `${to}.new`);
+    fs.chmodSync(`${to}.new`, 0o755);
+    fs.renameSync(`${to}.new`, to);
+}
+
+// A host with an installation of its own, of this build.
+function startInstalled(t, options = {}) {
+    const programs = fs.mkdtempSync(path.join(os.tmpdir(), 'proctor-programs-'));
+    const host = startHost(t, { ...options, programs });
+    t.after(() => fs.rmSync(programs, { recursive: true, force: true }));
+    for (const name of names)
+        install(path.join(build, name), path.join(programs, name));
+    return host;
+}
+
+function installNext(host) {
+    for (const name of ['proctord', 'proctor-keeper'])
+        install(path.join(build, 'next', name), path.join(host.programs, name));
+}
+
+const installText = (host, name, text) => {
+    const file = path.join(host.folder, 'program');
+    fs.writeFileSync(file, text);
+    install(file, path.join(host.programs, name));
+};
+
+const ping = async host => (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
+const pids = async host => (await host.jlist()).map(row => row.pid);
+const restarts = async host => (await host.jlist()).map(row => row.pm2_env.restart_time);
+
+describe('upgrade', { concurrency: 3 }, () => {
+    before(() => {
+        if (!fs.existsSync(path.join(build, 'next/proctord')))
+            execFileSync('make', ['-s', `MODE=${path.basename(build)}`, 'next'], { cwd: root, stdio: 'inherit' });
+    });
+
+    test('takes over with the new version, 30 processes go on', async t => {
+        const host = startInstalled(t);
+        await host.startApps([{ name: 'many', ...plain, instances: 30 }]);
+        const [one, apps] = [await ping(host), await pids(host)];
+        installNext(host);
+        const { stdout } = await host.proctor(['upgrade'], { expectCode: 0 });
+        assert.match(stdout, new RegExp(`^upgraded from ${one.version} to ${one.version}-next in \\d+ ms; 30 apps, 0 restarted\\n$`));
+        const two = await ping(host);
+        assert.equal(two.version, `${one.version}-next`);
+        assert.notEqual(two.pid, one.pid);
+        assert.equal(two.keeper_pid, one.keeper_pid, 'the keeper has replaced itself in its process');
+        assert.equal(fs.readlinkSync(`/proc/${two.keeper_pid}/exe`), path.join(host.programs, 'proctor-keeper'));
+        assert.equal(two.starts, one.starts + 1);
+        assert.equal(two.safe_mode, false);
+        assert.equal(two.rolled_back, false);
+        assert.deepEqual(await pids(host), apps);
+        assert.deepEqual(new Set(await restarts(host)), new Set([0]));
+        // And again, with the same programs.
+        const again = (await host.proctor(['upgrade', '--json'], { expectCode: 0 })).json();
+        assert.equal(again.from, two.version);
+        assert.equal(again.to, two.version);
+        assert.equal(again.apps, 30);
+        assert.equal(again.restarted, 0);
+        assert.deepEqual(await pids(host), apps);
+        await host.proctor(['restart', 'many-7'], { expectCode: 0 });
+        const later = await pids(host);
+        assert.deepEqual(apps.filter((pid, i) => later[i] !== pid), [apps[7]]);
+    });
+
+    test('one that fails after it has adopted everything is taken back', async t => {
+        const host = startInstalled(t, { env: { PROCTOR_NEXT_FAILS: '1' } });
+        await host.startApps([{ name: 'app', ...plain, instances: 3 }]);
+        const [one, apps] = [await ping(host), await pids(host)];
+        installNext(host);
+        const { stdout, stderr } = await host.proctor(['upgrade'], { expectCode: 1 });
+        assert.equal(stdout, '');
+        assert.match(stderr, new RegExp(`^proctor: not upgraded: the new supervisor did not come up \\(killed by signal 6; .*proctor\\.log.*\\), ` +
+            `and the one before it, version ${one.version}, was started again; 3 apps, 0 restarted\\n$`));
+        const two = await ping(host);
+        assert.equal(two.version, one.version);
+        assert.equal(two.rolled_back, true);
+        assert.equal(two.safe_mode, false);
+        assert.deepEqual(await pids(host), apps);
+        // It is a whole supervisor, and survives as one.
+        await host.proctor(['restart', 'app-1'], { expectCode: 0 });
+        process.kill(two.pid, 'SIGKILL');
+        const three = await until('another one', async () => { const p = await ping(host); return p.pid !== two.pid && p; }, 5000 * slow);
+        assert.equal(three.version, one.version);
+        const later = await pids(host);
+        assert.deepEqual([later[0], later[2]], [apps[0], apps[2]]);
+        // A mended one is taken.
+        for (const name of ['proctord', 'proctor-keeper'])
+            install(path.join(build, name), path.join(host.programs, name));
+        assert.equal((await host.proctor(['upgrade', '--json'], { expectCode: 0 })).json().rolled_back, false);
+        assert.deepEqual(await pids(host), later);
+    });
+
+    test('one that does not even run is taken back', async t => {
+        const host = startInstalled(t);
+        await host.startApps([{ name: 'app', ...plain }]);
+        const [one, apps] = [await ping(host), await pids(host)];
+        installText(host, 'proctord', '#!/bin/sh\necho this one is broken >&2\nexit 3\n');
+        installText(host, 'proctor-keeper', 'no program\n');
+        const result = await host.proctor(['upgrade', '--json'], { expectCode: 1 });
+        assert.match(result.stderr, /exited with code 3/);
+        assert.match(host.daemonLog(), /this one is broken/);
+        const told = result.json();
+        assert.equal(told.from, one.version);
+        assert.equal(told.to, one.version);
+        assert.equal(told.rolled_back, true);
+        assert.equal(told.restarted, 0);
+        assert.match(told.error, /did not come up/);
+        assert.deepEqual(await pids(host), apps);
+    });
+
+    test('commands that wait, and logs that are followed, go on over it', async t => {
+        const host = startInstalled(t);
+        fs.writeFileSync(path.join(host.work, 'stubborn.sh'), 'trap "" INT\nn=0\nwhile :; do n=$((n + 1)); echo "line $n"; sleep 0.02; done\n');
+        await host.startApps([{ name: 'slow', script: './stubborn.sh', interpreter: '/bin/sh', kill_timeout: 3000 }]);
+        const before = await host.pid('slow');
+        const follow = host.spawnProctor(['logs', 'slow', '--raw', '-n', '0']);
+        const restart = host.spawnProctor(['restart', 'slow']);
+        await host.waitStatus('slow', 'stopping');
+        installNext(host);
+        await host.proctor(['upgrade'], { expectCode: 0 });
+        assert.equal(await host.pid('slow'), before, 'it has its time');
+        const told = await restart.ended;
+        assert.equal(told.code, 0, told.stderr);
+        assert.match(told.stdout, /^slow-0: online$/m);
+        const row = await host.row('slow');
+        assert.notEqual(row.pid, before);
+        assert.ok(!isAlive(before));
+        await until('lines of the new process', () => /line 1\n/.test(follow.stdout), 5000 * slow);
+        follow.child.kill('SIGINT');
+        assert.equal((await follow.ended).code, 0);
+        const lines = host.log('slow').trim().split('\n').map(line => Number(line.slice(5)));
+        assert.ok(lines.every((n, i) => n === (i > 0 && n !== 1 ? lines[i - 1] + 1 : 1)), 'no line is missing');
+    });
+
+    test('a capture goes on over it', { skip: underAsan && 'the inspector needs its time' }, async t => {
+        const host = startInstalled(t);
+        await host.startApps([{ name: 'hot', script: appFile('cpu.js') }]);
+        const capture = host.startCapture('cpu', 'hot', { duration: '3s' });
+        await capture.gather();
+        installNext(host);
+        await host.proctor(['upgrade'], { expectCode: 0 });
+        const { code, record, profile, stderr } = await capture.finish();
+        assert.equal(code, 0, stderr);
+        assert.equal(record.state, 'done');
+        assert.ok(profile.nodes.length > 0);
+    });
+
+    test('is refused where nobody would start the next one, and says when nothing runs', async t => {
+        const host = startHost(t);
+        assert.match((await host.proctor(['upgrade'], { expectCode: 3 })).stderr, /no supervisor is running/);
+        const run = host.spawnProctor(['ping']);
+        await run.ended;
+        const { spawn } = await import('node:child_process');
+        const log = fs.openSync(path.join(host.home, 'proctor.log'), 'a', 0o600);
+        const child = spawn(path.join(build, 'proctord'), ['--home', host.home], { env: host.env, stdio: ['ignore', log, log] });
+        fs.closeSync(log);
+        await until('it answers', async () => (await host.proctor(['ping'])).code === 0, 10000 * slow);
+        const { stderr } = await host.proctor(['upgrade'], { expectCode: 1 });
+        assert.match(stderr, /started by hand, without proctor-keeper/);
+        assert.ok(processInfo(child.pid), 'it goes on');
+        await host.proctor(['kill'], { expectCode: 0 });
+    });
+});
