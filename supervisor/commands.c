@@ -117,7 +117,7 @@ static void run_reopen(struct peer *peer, const char *id, json_t *params)
 /* Was the request answered already, or may nothing be changed now?  Then it is answered. */
 static bool is_settled(struct peer *peer, const char *id)
 {
-    return safe_mode_refuses(peer, id) || operations_repeat(&peer->sup->operations, peer, id);
+    return operations_repeat(&peer->sup->operations, peer, id) || safe_mode_refuses(peer, id);
 }
 
 static bool runs(const struct instance *in)

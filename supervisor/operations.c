@@ -12,6 +12,7 @@
 #include "supervisor/control.h"
 #include "supervisor/instance.h"
 #include "supervisor/instance_keep.h"
+#include "supervisor/safe_mode.h"
 #include "supervisor/state_file.h"
 #include "supervisor/supervisor.h"
 
@@ -77,7 +78,9 @@ bool operations_repeat(struct operations *os, struct peer *peer, const char *id)
 {
     struct operation *op = find(&os->running, id);
     if (op) {
-        op->peer = peer;
+        /* It goes on under a supervisor that does more than watch. */
+        if (!safe_mode_refuses(peer, id))
+            op->peer = peer;
         return true;
     }
     op = find(&os->finished, id);

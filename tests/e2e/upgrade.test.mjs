@@ -164,6 +164,38 @@ describe('upgrade', { concurrency: 3 }, () => {
         assert.ok(profile.nodes.length > 0);
     });
 
+    test('ends safe mode, in which nothing is changed and questions are answered', async t => {
+        const host = startInstalled(t);
+        await host.startApps([{ name: 'app', ...plain, instances: 2 }]);
+        const apps = await pids(host);
+        // Crashes that are the supervisor's own.
+        await until('safe mode', async () => {
+            const { pid, safe_mode: safe } = await ping(host);
+            if (!safe)
+                process.kill(pid, 'SIGSEGV');
+            return safe;
+        }, 20000 * slow);
+        const sentence = /safe mode: .* \(the last time: killed by signal 11\) .*'proctor upgrade' starts it anew/;
+        for (const args of [['restart', 'app'], ['stop', 'app-0'], ['delete', 'all'], ['start', 'app'], ['start', appFile('sleep.sh')],
+            ['profile', 'cpu', 'app-0', '-d', '1s']])
+            assert.match((await host.proctor(args, { expectCode: 1 })).stderr, sentence);
+        const list = await host.proctor(['list'], { expectCode: 0 });
+        assert.match(list.stderr, /^warning: safe mode: /);
+        assert.match(list.stdout, /app/);
+        assert.match((await host.proctor(['ping'], { expectCode: 0 })).stdout, /in safe mode/);
+        assert.match((await host.proctor(['logs', 'app', '--nostream'], { expectCode: 0 })).stdout, /ready/);
+        assert.deepEqual(await pids(host), apps);
+        // One that ends meanwhile is recorded, and waits.
+        process.kill(apps[1], 'SIGKILL');
+        await until('its end is known', async () => (await host.jlist())[1].pid === 0, 5000 * slow);
+        const told = (await host.proctor(['upgrade', '--json'], { expectCode: 0 })).json();
+        assert.equal(told.safe_mode, false);
+        assert.equal((await host.proctor(['list'], { expectCode: 0 })).stderr, '');
+        await until('both are online', async () => (await host.jlist()).every(row => row.pm2_env.status === 'online'), 5000 * slow);
+        assert.equal((await pids(host))[0], apps[0]);
+        await host.proctor(['restart', 'app'], { expectCode: 0 });
+    });
+
     test('is refused where nobody would start the next one, and says when nothing runs', async t => {
         const host = startHost(t);
         assert.match((await host.proctor(['upgrade'], { expectCode: 3 })).stderr, /no supervisor is running/);
