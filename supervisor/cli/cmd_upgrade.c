@@ -108,12 +108,16 @@ static json_t *describe(const json_t *before, const json_t *after, int64_t ms)
     return j;
 }
 
-static void print(const json_t *j)
+/* "30 apps, 0 restarted"; the caller frees. */
+static char *count_apps(size_t apps, size_t restarted)
 {
-    (void)printf("upgraded from %s to %s in %lld ms; %lld apps, %lld restarted\n",
-                 json_get_string(j, "from", "?"), json_get_string(j, "to", "?"),
-                 (long long)json_get_int(j, "ms", 0), (long long)json_get_int(j, "apps", 0),
-                 (long long)json_get_int(j, "restarted", 0));
+    return xasprintf("%zu app%s, %zu restarted", apps, apps == 1 ? "" : "s", restarted);
+}
+
+static void print(const json_t *j, const char *counted)
+{
+    (void)printf("upgraded from %s to %s in %lld ms; %s\n", json_get_string(j, "from", "?"),
+                 json_get_string(j, "to", "?"), (long long)json_get_int(j, "ms", 0), counted);
 }
 
 static int report(const struct look *before, const struct look *after, int64_t ms, bool as_json)
@@ -122,15 +126,16 @@ static int report(const struct look *before, const struct look *after, int64_t m
     AUTOFREE char *failure = find_failure(before->ping.result, after->ping.result);
     AUTOJSON json_t *j = describe(before->ping.result, after->ping.result, ms);
     size_t apps = find_restarted(before, after, &restarted);
+    AUTOFREE char *counted = count_apps(apps, restarted.count);
     json_set_int(j, "apps", (int64_t)apps);
     json_set_int(j, "restarted", (int64_t)restarted.count);
     json_set_string(j, "error", failure);
     if (as_json)
         out_json(j);
     else if (!failure)
-        print(j);
+        print(j, counted);
     if (failure)
-        say_error("not upgraded: %s; %zu apps, %zu restarted", failure, apps, restarted.count);
+        say_error("not upgraded: %s; %s", failure, counted);
     for (size_t i = 0; i < restarted.count; i++)
         say_note("warning: %s does not run as the same process", restarted.items[i]);
     return failure ? CMD_FAILED : CMD_DONE;

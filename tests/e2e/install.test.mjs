@@ -28,6 +28,14 @@ test('an installed tree works from where it lies', { skip: underAsan && 'install
     assert.match(run(['top', 'b.cpuprofile']), /CPU profile/);
     const { body } = await c.api('GET', 'profiles', { role: 'viewer' });
     assert.ok((await c.api('GET', `profiles/${body.profiles[0].id}/top`, { role: 'viewer' })).body.functions.length > 0);
+    // The programs that take over are those of this tree.
+    const { pid } = JSON.parse(run(['list', '--json'])).apps[0];
+    execFileSync('make', ['-s', 'install', `DESTDIR=${destination}`, 'PREFIX=/opt/proctor'], { cwd: root, stdio: 'ignore' });
+    assert.match(run(['upgrade']), /^upgraded from .*; 1 app, 0 restarted\n$/);
+    assert.equal(JSON.parse(run(['list', '--json'])).apps[0].pid, pid);
+    const { keeper_pid: keeper, pid: supervisor } = JSON.parse(run(['ping', '--json']));
+    for (const [one, name] of [[keeper, 'proctor-keeper'], [supervisor, 'proctord']])
+        assert.equal(fs.readlinkSync(`/proc/${one}/exe`), path.join(destination, 'opt/proctor/libexec/proctor', name));
     await c.stop();
     run(['kill']);
 });
