@@ -6,6 +6,7 @@
 #   make lint       clang-tidy, mandoc                        make format     clang-format over all C files
 #   make valgrind   the unit tests and one capture            make check-nodes  captures on every supported Node
 #   make bench      figures against floors and PM2            make deps       installs what is missing, nothing else
+#   make soak       the crash tests in their long form, about 15 minutes
 #   make clean      removes build/                            make screenshots  each page of the console, as pictures
 #
 # V=1 shows commands; WERROR=1 makes warnings errors; MODE=release|asan|fuzz chooses the build; NO_INSTALL=1 makes a
@@ -244,6 +245,11 @@ valgrind: all $(patsubst %,$B/unit/%,$(UNITS)) $(TOOLS) $(NODES)
 
 check-nodes: all $(TOOLS) $(NODES)
 	$(Q)$(E2E_ENV) PROCTOR_ALL_NODES=1 tests/tools/e2e.sh $(wildcard tests/e2e/capture*.test.mjs)
+
+# Kills in their hundreds; CRASH_SEED repeats one run.
+soak: all $(TOOLS) $(NODES)
+	$(Q)$(E2E_ENV) E2E_CONCURRENCY=1 E2E_SECONDS=3600 CRASH_KILLS=$(or $(KILLS),200) CRASH_ROUNDS=12 CRASH_PHASES=5 \
+	  tests/tools/e2e.sh $(wildcard tests/e2e/crash*.test.mjs)
 
 # Each page in light and dark, into build/screenshots/.
 screenshots: all $(NODES) $(BROWSER)

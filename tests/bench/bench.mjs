@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { build, loadAverage, root } from './measure.mjs';
 import { closeAll, pm2Missing } from './peers.mjs';
 
-const ROWS = ['list', 'memory', 'logs', 'start', 'capture', 'result', 'top', 'console'];
+const ROWS = ['list', 'memory', 'logs', 'crash', 'start', 'capture', 'result', 'top', 'console'];
 const [out, word = ''] = process.argv.slice(2);
 
 function table(head, lines) {

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { startHost } from '../lib/host.mjs';
+import { pidsOf } from '../lib/crash.mjs';
 import { isAlive, pidsOfFolder, until } from '../lib/proc.mjs';
 import { build } from './measure.mjs';
 
@@ -69,7 +70,7 @@ class Proctor {
     // Of the processes that are there all the time.
     async daemonPids() {
         const { pid, agent_pid: agent } = (await this.host.proctor(['ping', '--json'], { expectCode: 0 })).json();
-        return [pid, agent ?? (await this.host.helperPids('proctor-agent'))[0]];
+        return [pid, agent ?? (await this.host.helperPids('proctor-agent'))[0], ...pidsOf(this.host, 'proctor-keeper')];
     }
 
     // Of the process that the logs go through.

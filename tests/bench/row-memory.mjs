@@ -92,7 +92,7 @@ export async function run() {
                 digits(w.dirty / MB), digits((w.dirty - bare.dirty) / MB), digits(w.idleMs)]),
         },
         bars: [
-            [`50 apps ≤ 8 MB private dirty: ${digits(fifty / MB)} (there is no keeper yet)`, fifty <= 8 * MB],
+            [`50 apps ≤ 8 MB private dirty: ${digits(fifty / MB)}`, fifty <= 8 * MB],
             [`≤ 32 KB more per app: ${digits(perApp)} (there is no history yet)`, perApp <= 32],
             [`apps themselves +0: ${digits(extra)} MB of RSS more than alone`, Math.abs(extra) < 1],
             [`idle 0: ${digits(idle)} ms of CPU per second, alone ${digits(bare.idleMs)}`, idle - bare.idleMs < 0.1],
