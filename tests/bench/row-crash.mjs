@@ -21,12 +21,15 @@ async function startSteady(peer, folder) {
     return portFile;
 }
 
-// {port, pid} of each app whose process is alive.
+// Where an app listens, or listened last.
+function whereIs(file) {
+    const [port, pid] = fs.existsSync(file) ? fs.readFileSync(file, 'latin1').split(' ').map(Number) : [];
+    return { port, pid };
+}
+
+// {name, port, pid} of each app whose process is alive.
 function serving(portFile) {
-    return names.map(name => {
-        const [port, pid] = fs.existsSync(portFile(name)) ? fs.readFileSync(portFile(name), 'latin1').split(' ').map(Number) : [];
-        return { name, port, pid };
-    }).filter(({ pid }) => pid && isAlive(pid));
+    return names.map(name => ({ name, ...whereIs(portFile(name)) })).filter(({ pid }) => pid && isAlive(pid));
 }
 
 const answers = port => new Promise(resolve => {
@@ -60,7 +63,7 @@ async function storm(peer, folder, mend) {
     await until('all apps serve', () => allServe(portFile), 30000);
     if (peer.name === 'PM2')
         await peer.run('save');
-    const load = new HttpLoad(serving(portFile), 10);
+    const load = new HttpLoad(names.map(name => () => whereIs(portFile(name))), 10);
     const kills = [];
     for (let i = 0; i < KILLS[peer.name]; i++) {
         await delay(200);

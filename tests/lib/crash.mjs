@@ -128,23 +128,24 @@ export function summary(times) {
 
 // ---- load ----
 
-// Requests one after another on one connection per app, for as long as it runs.
+// Requests one after another on one connection per app, for as long as it runs.  targets: functions that tell {port, pid}.
 export class HttpLoad {
-    constructor(ports, pauseMs) {
+    constructor(targets, pauseMs) {
         this.requests = 0;
         this.failed = 0;
         this.examples = [];
         this.running = true;
-        this.loops = ports.map(({ port, pid }) => this.loop(port, String(pid), pauseMs));
+        this.loops = targets.map(target => this.loop(target, pauseMs));
     }
 
-    async loop(port, pid, pauseMs) {
+    async loop(target, pauseMs) {
         const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
         while (this.running) {
+            const { port, pid } = target();
             this.requests++;
             try {
                 const answer = await this.get(agent, port);
-                if (answer.trim() !== pid)
+                if (answer.trim() !== String(pid))
                     throw new Error(`answered by ${answer.trim()}, not ${pid}`);
             } catch (error) {
                 this.failed++;
@@ -216,7 +217,7 @@ export class Storm {
         await until('all have told their actions', async () => (await this.control.list()).every(one => one.ipc?.ready), 10000 * slow);
         await delay(300);
         this.before = this.fds();
-        this.load = new HttpLoad(this.apps, this.options.requestMs);
+        this.load = new HttpLoad(this.apps.map(app => () => app), this.options.requestMs);
         this.running = true;
         this.loops = [this.noteLoop()];
     }
