@@ -67,13 +67,14 @@ FOLDER_supervisor := supervisor
 FOLDER_keeper := supervisor/keeper
 FOLDER_cli := supervisor/cli
 FOLDER_top := supervisor/cli/top
+FOLDER_unpack := supervisor/cli/unpack
 FOLDER_away := supervisor/cli/away
 FOLDER_agent := agent
 FOLDER_inspector := agent/inspector
 FOLDER_store := remote/store
 FOLDER_remote := remote
 FOLDER_analyze := remote/analyze
-LAYERS := base keep secure pack wire profile ecosystem supervisor keeper cli top away agent inspector store remote analyze
+LAYERS := base keep secure pack wire profile ecosystem supervisor keeper cli top unpack away agent inspector store remote analyze
 NEEDS_base := base
 NEEDS_keep := keep
 NEEDS_secure := secure base
@@ -85,6 +86,7 @@ NEEDS_supervisor := supervisor ecosystem wire keep pack base
 NEEDS_keeper := keeper keep
 NEEDS_cli := cli ecosystem wire base
 NEEDS_top := top profile base
+NEEDS_unpack := pack base
 NEEDS_away := away cli wire secure base
 NEEDS_agent := agent wire pack secure base
 NEEDS_inspector := inspector wire base
@@ -94,7 +96,7 @@ NEEDS_analyze := analyze profile pack base
 
 # Programs: name = layer whose main.o it is.
 PROGRAMS := proctor:cli proctord:supervisor proctor-agent:agent proctor-probe:inspector proctor-top:top \
-            proctor-away:away proctor-console:remote proctor-analyze:analyze
+            proctor-away:away proctor-unpack:unpack proctor-console:remote proctor-analyze:analyze
 BIN_PROGRAMS := proctor proctor-console
 program_name = $(firstword $(subst :, ,$1))
 program_layer = $(lastword $(subst :, ,$1))

@@ -50,10 +50,15 @@ static void close_files(struct log_file *f)
     f->fd = f->index_fd = -1;
 }
 
+void log_file_init(struct log_file *f, const char *path, int fd, int index_fd)
+{
+    *f = (struct log_file){.path = xstrdup(path), .fd = fd, .index_fd = index_fd};
+    buf_init(&f->in, LOG_LINE_BYTES + 2 * BLOCK_BYTES);
+}
+
 int log_file_open(struct log_file *f, const char *path)
 {
-    *f = (struct log_file){.path = xstrdup(path), .fd = -1, .index_fd = -1};
-    buf_init(&f->in, LOG_LINE_BYTES + 2 * BLOCK_BYTES);
+    log_file_init(f, path, -1, -1);
     int r = open_files(f);
     if (r < 0)
         log_file_close(f);
@@ -235,23 +240,36 @@ static int reopen(struct log_file *f)
     return r < 0 ? r : 1;
 }
 
-int log_file_check(struct log_file *f)
+/* The index gets its name a moment after the log. */
+static void follow_index(struct log_file *f)
 {
     struct stat named, held;
+    AUTOFREE char *path = xasprintf("%s.idx", f->path);
+    if (f->index_fd >= 0 &&
+        (fstat(f->index_fd, &held) < 0 || stat(path, &named) < 0 || held.st_ino == named.st_ino))
+        return;
+    if (f->index_fd >= 0)
+        (void)close(f->index_fd);
+    open_index(f);
+    seek_index(f, f->offset);
+}
+
+int log_file_check(struct log_file *f)
+{
+    struct stat held;
     drop_taken(f);
-    if (f->index_fd < 0)
-        open_index(f);
+    follow_index(f);
     if (fstat(f->fd, &held) < 0)
         return -errno;
     if ((uint64_t)held.st_size < f->offset)
         return reopen(f);
-    if (stat(f->path, &named) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    if (named.st_dev == held.st_dev && named.st_ino == held.st_ino)
-        return (uint64_t)held.st_size > f->offset + f->in.len;
-    if (f->in.len == 0)
-        return reopen(f);
-    /* The old file ended within a line: that comes first, the new file at the next check. */
-    int r = buf_addc(&f->in, '\n');
-    return r < 0 ? r : 1;
+    return (uint64_t)held.st_size > f->offset + f->in.len;
+}
+
+bool log_file_exchanged(const struct log_file *f)
+{
+    struct stat named, held;
+    if (fstat(f->fd, &held) < 0 || stat(f->path, &named) < 0)
+        return false;
+    return (named.st_dev != held.st_dev || named.st_ino != held.st_ino) && named.st_size > 0;
 }

@@ -35,6 +35,8 @@ struct log_file {
     int64_t next_time_ms;
 };
 
+/* Takes two descriptors (the index's may be negative), at the beginning. */
+void log_file_init(struct log_file *f, const char *path, int fd, int index_fd);
 /* Opens at the beginning.  -ENOENT when there is no file (yet). */
 int log_file_open(struct log_file *f, const char *path);
 void log_file_close(struct log_file *f);
@@ -47,7 +49,10 @@ int64_t log_file_seek_tail(struct log_file *f, size_t lines);
  * only with `rest`. */
 int log_file_next(struct log_file *f, bool rest, struct log_line *ret_line);
 
-/* Call it when log_file_next() has nothing more: begins again when the file was truncated, and
- * opens the new one when the name means another file now.  Returns 1 when there may be something to
- * read, 0, or an error. */
+/* Call it when log_file_next() has nothing more: begins again when the file was truncated.  Returns
+ * 1 when there may be something to read, 0, or an error. */
 int log_file_check(struct log_file *f);
+
+/* Does the name mean another file now, in which something stands?  Nothing is written to the old one
+ * after that. */
+bool log_file_exchanged(const struct log_file *f);

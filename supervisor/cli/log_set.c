@@ -53,7 +53,7 @@ void log_set_init(struct log_set *s, const char *dir)
 
 static void free_source(struct log_source *source)
 {
-    log_file_close(&source->file);
+    log_chain_close(&source->chain);
     free(source->name.app);
     free(source->label);
     free(source);
@@ -108,7 +108,7 @@ static int add(struct log_set *s, struct log_name *name, const char *file_name)
         return 0;
     AUTOFREE char *path = path_join(s->dir, file_name);
     struct log_source *source = xcalloc(1, sizeof *source);
-    int r = log_file_open(&source->file, path);
+    int r = log_chain_open(&source->chain, path);
     if (r < 0) {
         if (r != -ENOENT)
             say_error("cannot read %s: %s", path, err_str(r));
@@ -153,7 +153,7 @@ bool log_set_has(const struct log_set *s, const char *target)
 static void fail(struct log_source *source, int r)
 {
     if (!source->failed)
-        say_error("cannot read %s: %s", source->file.path, err_str(r));
+        say_error("cannot read %s: %s", source->chain.path, err_str(r));
     source->failed = true;
 }
 
@@ -161,7 +161,7 @@ void log_set_seek_tail(struct log_set *s, size_t lines)
 {
     size_t total = 0;
     for (size_t i = 0; i < s->count; i++) {
-        int64_t n = log_file_seek_tail(&s->sources[i]->file, lines);
+        int64_t n = log_chain_seek_tail(&s->sources[i]->chain, lines);
         if (n < 0)
             fail(s->sources[i], (int)n);
         else
@@ -178,7 +178,7 @@ const struct log_source *log_set_next(struct log_set *s, bool rest)
     for (size_t i = 0; i < s->count; i++) {
         struct log_source *source = s->sources[i];
         if (!source->has_line && !source->failed) {
-            int r = log_file_next(&source->file, rest, &source->line);
+            int r = log_chain_next(&source->chain, rest, &source->line);
             if (r < 0)
                 fail(source, r);
             source->has_line = r > 0;
@@ -198,7 +198,7 @@ bool log_set_check(struct log_set *s)
         struct log_source *source = s->sources[i];
         if (source->has_line || source->failed)
             continue;
-        int r = log_file_check(&source->file);
+        int r = log_chain_check(&source->chain);
         if (r < 0)
             fail(source, r);
         more |= r > 0;

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "lib/base/str.h"
-#include "supervisor/cli/log_file.h"
+#include "supervisor/cli/log_chain.h"
 
 /* What a file's name says: "<app>-<instance>.out" or ".err". */
 struct log_name {
@@ -23,7 +23,7 @@ bool log_name_matches(const struct log_name *name, const char *target);
 struct log_source {
     struct log_name name;
     char *label; /* "api-0" */
-    struct log_file file;
+    struct log_chain chain;
     struct log_line line;
     bool has_line;
     bool failed; /* said so already */
