@@ -554,6 +554,9 @@ static int make_manifest(struct keep_link *k)
     if (low < 0 || fd < 0)
         return -errno;
     (void)close(low);
+    bool rolled_back = k->flags & KEEP_ROLLED_BACK;
+    AUTOCLOSE int exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+    int self = fcntl(exe, F_DUPFD, FIRST_FREE_FD); /* inherited, as is all that is named here */
     struct keep_manifest_head head = {
         .magic = KEEP_MANIFEST_MAGIC,
         .version = KEEP_VERSION,
@@ -562,10 +565,11 @@ static int make_manifest(struct keep_link *k)
         .exit_bytes = sizeof *k->early,
         .exits = (uint32_t)k->early_count,
         .supervisor_sock = -1,
-        .binary_fd = -1,
-        .previous_fd = -1,
+        /* Not rolled back again by a keeper that does not know of it: we are the program that works. */
+        .binary_fd = rolled_back ? -1 : self,
+        .previous_fd = rolled_back ? self : -1,
         .starts = k->starts,
-        .flags = KEEP_AGAIN,
+        .flags = KEEP_AGAIN | (k->flags & (KEEP_SAFE | KEEP_ROLLED_BACK)),
         .next_seq = k->early_count ? k->early[k->early_count - 1].seq + 1 : 1,
     };
     int r = keep_manifest_write(fd, &head, records, k->early);
