@@ -1,14 +1,9 @@
 #include "supervisor/operations.h"
 
-#include "tests/unit/support.h"
+#include "tests/unit/bare_supervisor.h"
 
 #include "lib/base/json.h"
-#include "lib/base/loop.h"
 #include "lib/base/str.h"
-#include "supervisor/app.h"
-#include "supervisor/instance.h"
-#include "supervisor/runtime.h"
-#include "supervisor/supervisor.h"
 
 /* One supervisor after the other; what the first leaves is `left`. */
 static struct supervisor sup;
@@ -22,12 +17,7 @@ static void start(const unsigned changes[static 3])
 {
     struct app_spec spec;
     struct strlist env = {0};
-    sup = (struct supervisor){.keep = {.sock = -1}};
-    list_init(&sup.apps);
-    list_init(&sup.captures.all);
-    operations_init(&sup.operations, &sup);
-    assert_int_equal(uv_loop_init(&sup.loop), 0);
-    sup.runtimes = runtimes_new(&sup.loop);
+    assert_int_equal(bare_open(&sup), 0);
     state_file_init(&sup.state_file, &sup, path);
     app_spec_init(&spec);
     spec.name = xstrdup("web");
@@ -41,21 +31,10 @@ static void start(const unsigned changes[static 3])
 
 static void stop(void)
 {
-    struct app *app;
-    struct instance *in;
     json_decref(left);
     left = operations_to_json(&sup.operations);
-    LIST_EACH(app, &sup.apps)
-    {
-        LIST_EACH(in, &app->instances)
-        instance_free(in);
-        app_free(app);
-    }
-    (void)uv_run(&sup.loop, UV_RUN_DEFAULT);
-    runtimes_free(sup.runtimes);
-    operations_clear(&sup.operations);
+    assert_int_equal(bare_close(&sup), 0);
     state_file_clear(&sup.state_file);
-    assert_int_equal(loop_end(&sup.loop), 0);
 }
 
 /* The next supervisor finds the instances with these counts. */

@@ -1,48 +1,28 @@
 #include "supervisor/state_file.h"
 
-#include "tests/unit/support.h"
+#include "tests/unit/bare_supervisor.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "lib/base/err.h"
 #include "lib/base/json.h"
-#include "lib/base/loop.h"
-#include "supervisor/app.h"
-#include "supervisor/instance.h"
-#include "supervisor/runtime.h"
-#include "supervisor/supervisor.h"
 
 static struct supervisor sup;
 static char *path;
 
 static int start(void)
 {
-    sup = (struct supervisor){.keep = {.sock = -1}};
-    list_init(&sup.apps);
-    operations_init(&sup.operations, &sup);
-    list_init(&sup.captures.all);
-    if (uv_loop_init(&sup.loop) < 0)
-        return -1;
-    sup.runtimes = runtimes_new(&sup.loop);
+    int r = bare_open(&sup);
     state_file_init(&sup.state_file, &sup, path);
-    return 0;
+    return r;
 }
 
 static int stop(void)
 {
-    struct app *app;
-    struct instance *in;
-    LIST_EACH(app, &sup.apps)
-    {
-        LIST_EACH(in, &app->instances)
-        instance_free(in);
-        app_free(app);
-    }
-    runtimes_free(sup.runtimes);
-    operations_clear(&sup.operations);
+    int r = bare_close(&sup);
     state_file_clear(&sup.state_file);
-    return loop_end(&sup.loop);
+    return r;
 }
 
 static int set_up(void **state)

@@ -1,13 +1,8 @@
 #include "supervisor/targets.h"
 
-#include "tests/unit/support.h"
+#include "tests/unit/bare_supervisor.h"
 
 #include "lib/base/err.h"
-#include "lib/base/loop.h"
-#include "supervisor/app.h"
-#include "supervisor/instance.h"
-#include "supervisor/runtime.h"
-#include "supervisor/supervisor.h"
 
 static struct supervisor sup;
 
@@ -24,12 +19,8 @@ static void add_app(const char *name, unsigned instances)
 
 static int set_up(void **state)
 {
-    sup = (struct supervisor){0};
-    list_init(&sup.apps);
-    list_init(&sup.captures.all);
-    if (uv_loop_init(&sup.loop) < 0)
+    if (bare_open(&sup) < 0)
         return -1;
-    sup.runtimes = runtimes_new(&sup.loop);
     add_app("web", 3);      /* pm_id 0 to 2 */
     add_app("api", 1);      /* 3 */
     add_app("7", 1);        /* 4 */
@@ -40,16 +31,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    struct app *app;
-    struct instance *in;
-    LIST_EACH(app, &sup.apps)
-    {
-        LIST_EACH(in, &app->instances)
-        instance_free(in);
-        app_free(app);
-    }
-    runtimes_free(sup.runtimes);
-    return loop_end(&sup.loop);
+    return bare_close(&sup);
 }
 
 /* Names with blanks between; what they mean is given as "name-number" words. */
@@ -129,11 +111,7 @@ static void a_name_of_any_length_is_told(void **state)
 static void without_apps_all_means_nobody(void **state)
 {
     (void)tear_down(state);
-    sup = (struct supervisor){0};
-    list_init(&sup.apps);
-    list_init(&sup.captures.all);
-    assert_int_equal(uv_loop_init(&sup.loop), 0);
-    sup.runtimes = runtimes_new(&sup.loop);
+    assert_int_equal(bare_open(&sup), 0);
     assert_means("all", "");
 }
 

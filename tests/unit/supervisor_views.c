@@ -1,16 +1,11 @@
 #include "supervisor/views.h"
 
-#include "tests/unit/support.h"
+#include "tests/unit/bare_supervisor.h"
 
 #include "lib/base/err.h"
 #include "lib/base/json.h"
-#include "lib/base/loop.h"
 #include "lib/base/procfs.h"
-#include "supervisor/app.h"
-#include "supervisor/instance.h"
 #include "supervisor/log_tail.h"
-#include "supervisor/runtime.h"
-#include "supervisor/supervisor.h"
 
 static const char secret[] = "hunter2hunter2";
 
@@ -41,14 +36,11 @@ static int set_up(void **state)
     (void)setenv("PROCTOR_LOG", "error", 1);
     if (make_folder(state) < 0)
         return -1;
-    sup = (struct supervisor){.home = folder};
-    list_init(&sup.apps);
-    list_init(&sup.captures.all);
+    if (bare_open(&sup) < 0)
+        return -1;
+    sup.home = folder;
     policy_path = in_folder("policy.json");
     policy_init(&sup.policy, policy_path);
-    if (uv_loop_init(&sup.loop) < 0)
-        return -1;
-    sup.runtimes = runtimes_new(&sup.loop);
     self = (struct process){.pid = getpid()};
     return 0;
 }
@@ -63,14 +55,11 @@ static int tear_down(void **state)
         {
             in->process = NULL;
             in->state = INSTANCE_STOPPED;
-            instance_free(in);
         }
-        app_free(app);
     }
-    runtimes_free(sup.runtimes);
+    int r = bare_close(&sup);
     policy_clear(&sup.policy);
     free(policy_path);
-    int r = loop_end(&sup.loop);
     return r < 0 ? r : remove_folder(state);
 }
 
