@@ -131,11 +131,12 @@ build/web/assets_table.c: build/web/assets.bin
 	$(Q)touch $@
 -include $B/obj/build/web/assets_table.d
 
+# Two runs of make may do this at the same time: an archive appears whole, by a rename.
 define LAYER
 OBJECTS_$1 := $$(patsubst %,$B/obj/%.o,$$(basename $$(filter-out %/main.c,$$(wildcard $$(FOLDER_$1)/*.c $$(FOLDER_$1)/*.S))))
 $B/$1.a: $$(OBJECTS_$1)
 	@mkdir -p $$(@D)
-	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+	$$(Q)new=$$@.$$$$$$$$ && rm -f $$$$new && ar rcs $$$$new $$^ && mv $$$$new $$@ || { rm -f $$$$new; exit 1; }
 endef
 $(foreach l,$(LAYERS),$(eval $(call LAYER,$l)))
 $B/remote.a: $B/obj/build/web/assets_table.o
