@@ -18,9 +18,9 @@ void functions_clear(struct functions *f)
 }
 
 static size_t first_slot(const struct functions *f, uint64_t names, uint32_t line, uint32_t column,
-                         size_t slot_count)
+                         enum function_role role, size_t slot_count)
 {
-    uint64_t hash = hash_mix(names ^ f->seed, (uint64_t)line << 32 | column);
+    uint64_t hash = hash_mix(names ^ f->seed ^ role, (uint64_t)line << 32 | column);
     return hash & (slot_count - 1);
 }
 
@@ -34,7 +34,8 @@ static int grow_slots(struct functions *f)
         f->seed = hash_seed();
     for (uint32_t i = 0; i < f->count; i++) {
         const struct function *item = &f->items[i];
-        size_t slot = first_slot(f, f->names_of[i], item->line, item->column, slot_count);
+        size_t slot =
+            first_slot(f, f->names_of[i], item->line, item->column, item->role, slot_count);
         while (slots[slot])
             slot = (slot + 1) & (slot_count - 1);
         slots[slot] = i + 1;
@@ -61,7 +62,7 @@ static int grow_items(struct functions *f)
 }
 
 /* V8's own nodes have a name in parentheses and no URL. */
-static enum function_role role_of(const char *name, const char *url)
+static enum function_role role_of(const char *name, const char *url, bool has_script)
 {
     static const struct {
         const char *name;
@@ -72,6 +73,8 @@ static enum function_role role_of(const char *name, const char *url)
         {"(program)", FUNCTION_PROGRAM},
         {"(garbage collector)", FUNCTION_GC},
     };
+    if (has_script && !url[0])
+        return FUNCTION_NO_FILE;
     if (name[0] != '(' || url[0])
         return FUNCTION_CODE;
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
@@ -93,21 +96,19 @@ int functions_add(struct functions *f, const struct function_key *key, uint32_t 
     if (r < 0)
         return r;
     uint64_t names = (uint64_t)name << 32 | url;
-    size_t slot = first_slot(f, names, key->line, key->column, f->slot_count);
+    const char *name_text = f->names.items[name].text, *url_text = f->names.items[url].text;
+    enum function_role role = role_of(name_text, url_text, key->has_script);
+    size_t slot = first_slot(f, names, key->line, key->column, role, f->slot_count);
     for (; f->slots[slot]; slot = (slot + 1) & (f->slot_count - 1)) {
         uint32_t i = f->slots[slot] - 1;
         if (f->names_of[i] == names && f->items[i].line == key->line &&
-            f->items[i].column == key->column) {
+            f->items[i].column == key->column && f->items[i].role == role) {
             *ret_item = i;
             return 0;
         }
     }
-    const char *name_text = f->names.items[name].text, *url_text = f->names.items[url].text;
-    f->items[f->count] = (struct function){.name = name_text,
-                                           .url = url_text,
-                                           .line = key->line,
-                                           .column = key->column,
-                                           .role = role_of(name_text, url_text)};
+    f->items[f->count] = (struct function){
+        .name = name_text, .url = url_text, .line = key->line, .column = key->column, .role = role};
     f->names_of[f->count] = names;
     *ret_item = f->count++;
     f->slots[slot] = f->count;

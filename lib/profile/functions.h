@@ -1,15 +1,18 @@
-/* functions.h -- the functions of a profile, each once: equal name, URL, line and column are one
- * function. */
+/* functions.h -- the functions of a profile, each once: equal name, URL, line, column and role are
+ * one function. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "lib/profile/names.h"
 
-/* V8's own nodes, which stand for no function of the program. */
+/* Most are V8's own nodes, which stand for no function of the program. */
 enum function_role {
     FUNCTION_CODE,
+    FUNCTION_NO_FILE, /* code of a script whose file V8 does not name: evaluated, or (in a heap
+                         profile) unloaded since */
     FUNCTION_ROOT,
     FUNCTION_IDLE,
     FUNCTION_PROGRAM, /* native code without JavaScript on the stack; up to Node 12 also idle time
@@ -45,6 +48,7 @@ struct function_key {
     size_t url_len;
     uint32_t line;
     uint32_t column;
+    bool has_script; /* the file says that it is of a script, not native */
 };
 
 /* {0} is an empty set. */

@@ -47,6 +47,7 @@ static void sum_role(struct profile *p, const struct profile_node *node)
         p->gc += node->self;
         break;
     case FUNCTION_CODE:
+    case FUNCTION_NO_FILE:
     case FUNCTION_ROOT:
         break;
     }

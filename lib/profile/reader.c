@@ -139,6 +139,15 @@ static int read_place(struct reader *r, const char *key, uint32_t *ret_place)
     return code;
 }
 
+/* V8 writes a number as a string; "0" is native code. */
+static int read_script(struct reader *r, bool *ret_has_script)
+{
+    int code = reader_skip(r);
+    if (code == 0)
+        *ret_has_script = r->s.token_len > 0 && *r->s.start >= '1' && *r->s.start <= '9';
+    return code;
+}
+
 static int read_frame_member(struct reader *r, struct function_key *key)
 {
     if (READER_KEY(r, "functionName"))
@@ -150,6 +159,8 @@ static int read_frame_member(struct reader *r, struct function_key *key)
         return read_place(r, "lineNumber", &key->line);
     if (READER_KEY(r, "columnNumber"))
         return read_place(r, "columnNumber", &key->column);
+    if (READER_KEY(r, "scriptId"))
+        return read_script(r, &key->has_script);
     return reader_skip(r);
 }
 

@@ -69,6 +69,7 @@ static bool is_row(const struct profile_row *row)
     case FUNCTION_ROOT:
         return row->self > 0;
     case FUNCTION_CODE:
+    case FUNCTION_NO_FILE:
     case FUNCTION_PROGRAM:
     case FUNCTION_GC:
         return true;

@@ -29,8 +29,26 @@ static int add_head(struct buf *out, const struct profile *p)
                     ",\"samples\":%" PRIu64 ",\"all\":%" PRIu64 ",\"idle\":%" PRIu64
                     ",\"program\":%" PRIu64 ",\"gc\":%" PRIu64,
                     cpu ? "cpu" : "heap", cpu ? "us" : "bytes", p->duration_us, p->sample_count,
-                    figure(p, p->all), figure(p, p->idle), figure(p, p->program),
-                    figure(p, p->gc));
+                    figure(p, p->all), figure(p, p->idle), figure(p, p->program), figure(p, p->gc));
+}
+
+static const char *role_word(enum function_role role)
+{
+    switch (role) {
+    case FUNCTION_ROOT:
+        return "root";
+    case FUNCTION_PROGRAM:
+        return "program";
+    case FUNCTION_GC:
+        return "gc";
+    case FUNCTION_IDLE:
+        return "idle";
+    case FUNCTION_NO_FILE:
+        return "no-file";
+    case FUNCTION_CODE:
+        break;
+    }
+    return "";
 }
 
 /* Without the closing brace. */
@@ -43,7 +61,9 @@ static int add_function(struct buf *out, const struct function *f)
         r = buf_addstr(out, ",\"url\":");
     if (r == 0)
         r = buf_add_json_string(out, f->url);
-    return r < 0 ? r : buf_addf(out, ",\"line\":%u,\"column\":%u", f->line, f->column);
+    return r < 0 ? r
+                 : buf_addf(out, ",\"line\":%u,\"column\":%u,\"role\":\"%s\"", f->line, f->column,
+                            role_word(f->role));
 }
 
 static int add_comma(struct buf *out, bool first)
@@ -167,23 +187,6 @@ static int cut_init(struct cut *c, const struct profile *p, uint32_t limit)
     return 0;
 }
 
-static const char *role_word(enum function_role role)
-{
-    switch (role) {
-    case FUNCTION_ROOT:
-        return "root";
-    case FUNCTION_PROGRAM:
-        return "program";
-    case FUNCTION_GC:
-        return "gc";
-    case FUNCTION_IDLE:
-        return "idle";
-    case FUNCTION_CODE:
-        break;
-    }
-    return "";
-}
-
 static int add_functions(struct buf *out, const struct cut *c)
 {
     int r = buf_addstr(out, "\"functions\":[");
@@ -193,7 +196,7 @@ static int add_functions(struct buf *out, const struct cut *c)
         if (r == 0)
             r = add_function(out, f);
         if (r == 0)
-            r = buf_addf(out, ",\"role\":\"%s\"}", role_word(f->role));
+            r = buf_addc(out, '}');
     }
     return r < 0 ? r : buf_addc(out, ']');
 }

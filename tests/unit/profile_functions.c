@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/auto.h"
 #include "lib/profile/functions.h"
 #include "lib/profile/idmap.h"
 #include "lib/profile/names.h"
@@ -72,23 +73,30 @@ static void a_role_needs_the_name_and_no_url(void **state)
     static const struct {
         const char *name, *url;
         enum function_role role;
+        bool has_script;
     } cases[] = {
-        {"(root)", "", FUNCTION_ROOT},
-        {"(idle)", "", FUNCTION_IDLE},
-        {"(program)", "", FUNCTION_PROGRAM},
-        {"(garbage collector)", "", FUNCTION_GC},
-        {"(idle)", "x", FUNCTION_CODE},
-        {"(other)", "", FUNCTION_CODE},
-        {"", "", FUNCTION_CODE},
+        {"(root)", "", FUNCTION_ROOT, false},
+        {"(idle)", "", FUNCTION_IDLE, false},
+        {"(program)", "", FUNCTION_PROGRAM, false},
+        {"(garbage collector)", "", FUNCTION_GC, false},
+        {"(idle)", "x", FUNCTION_CODE, false},
+        {"(other)", "", FUNCTION_CODE, false},
+        {"", "", FUNCTION_CODE, false},
+        {"lost", "", FUNCTION_NO_FILE, true},
+        {"lost", "", FUNCTION_CODE, false},
+        {"lost", "x", FUNCTION_CODE, true},
+        {"(idle)", "", FUNCTION_NO_FILE, true},
     };
     struct functions f = {0};
-    for (uint32_t i = 0; i < 7; i++) {
+    for (uint32_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct function_key key = {.name = cases[i].name,
                                    .name_len = strlen(cases[i].name),
                                    .url = cases[i].url,
-                                   .url_len = strlen(cases[i].url)};
+                                   .url_len = strlen(cases[i].url),
+                                   .has_script = cases[i].has_script};
         uint32_t item;
         assert_int_equal(functions_add(&f, &key, &item), 0);
+        assert_int_equal(item, i);
         assert_int_equal(f.items[item].role, cases[i].role);
     }
     functions_clear(&f);

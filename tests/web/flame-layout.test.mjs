@@ -276,15 +276,19 @@ test('tells whose code it is', () => {
     assert.equal(kind('internal/timers.js'), 'node');
     assert.equal(kind(''), 'native');
     assert.equal(kind('wasm://wasm/1234'), 'native');
+    assert.equal(kind('', 'no-file'), 'no-file');
     assert.equal(kind('', 'gc'), 'gc');
     assert.equal(kind('', 'program'), 'native');
 });
 
-test('rows of the table, which have no role, are told by V8\'s names', () => {
-    assert.equal(nameOf({ function: '(garbage collector)', url: '', line: 0, column: 0 }), '(garbage collector)');
-    assert.equal(packageOf({ function: '(garbage collector)', url: '', line: 0, column: 0 }).kind, 'gc');
-    assert.equal(packageOf({ function: '(program)', url: 'file:///a.js', line: 1, column: 1 }).kind, 'own');
-    assert.equal(nameOf({ ...code(''), role: undefined }), '(anonymous)');
+test('a function whose file V8 does not name is no native one', () => {
+    const lost = { ...code('lost'), url: '', line: 0, column: 0, role: 'no-file' }, native = { ...lost, role: '' };
+    assert.notEqual(keyOf(lost), keyOf(native));
+    assert.equal(packageOf(lost).name, 'code without a file');
+    assert.equal(packageOf(native).name, 'native code');
+    assert.deepEqual([lost, { ...lost, line: 3 }, native].map((f) => placeOf(f)), ['no file', 'no file:3', '']);
+    assert.match(wholePlaceOf(lost), /evaluated code, or a script that was unloaded since/);
+    assert.equal(nameOf({ ...lost, function: '' }), '(anonymous)');
     assert.equal(keyOf(code('f', 'file:///a.js', 7)), 'f@file:///a.js:7:1');
 });
 
@@ -312,7 +316,7 @@ test('searches names and places, whatever the case', () => {
 
 const AA = 4.5;
 const names = Array.from({ length: 400 }, (_, i) => `package-${i}`);
-const packs = [...['own', 'node', 'native', 'gc', 'root', 'rest'].map((kind) => ({ kind, name: '' })),
+const packs = [...['own', 'node', 'native', 'no-file', 'gc', 'root', 'rest'].map((kind) => ({ kind, name: '' })),
     ...names.map((name) => ({ kind: 'package', name }))];
 
 test('each colour can be read on, in both schemes', () => {

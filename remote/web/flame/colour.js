@@ -13,7 +13,7 @@ export const SCHEMES = {
         luminance: 0.105, spread: 0.018, heat: [0.03, 0.15] },
 };
 
-const HUES = { own: [212, 68], node: [165, 22], native: [220, 6], gc: [2, 68], root: [220, 4], rest: [220, 4] };
+const HUES = { own: [212, 68], node: [165, 22], native: [220, 6], 'no-file': [190, 30], gc: [2, 68], root: [220, 4], rest: [220, 4] };
 // Clear of own (blue) and of gc (red).
 const PACKAGE_HUES = [22, 36, 50, 68, 86, 104, 122, 140, 255, 270, 286, 302, 318, 334];
 const HEAT_STEPS = 24;

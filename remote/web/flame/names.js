@@ -9,18 +9,11 @@ const ROLES = {
 
 // What identifies a function in URLs and between the table and the tree.
 export function keyOf(f) {
-    return `${f.function}@${f.url}:${f.line}:${f.column}`;
-}
-
-const ROLE_NAMES = new Map([['(root)', 'root'], ['(program)', 'program'], ['(garbage collector)', 'gc']]);
-
-// Rows of the table have no role: V8's own names tell it.
-export function roleOf(f) {
-    return f.role ?? (f.url === '' ? ROLE_NAMES.get(f.function) ?? '' : '');
+    return `${f.function}@${f.url}:${f.line}:${f.column}${f.role === 'no-file' ? '?' : ''}`;
 }
 
 export function nameOf(f) {
-    return ROLES[roleOf(f)] ?? (f.function || '(anonymous)');
+    return ROLES[f.role] ?? (f.function || '(anonymous)');
 }
 
 // A URL as a person reads it.
@@ -33,7 +26,8 @@ function readable(url) {
     }
 }
 
-const NATIVE = { kind: 'native', name: 'native or unknown code' };
+const NATIVE = { kind: 'native', name: 'native code' };
+const NO_FILE = { kind: 'no-file', name: 'code without a file' };
 const NODE_MODULES = '/node_modules/';
 
 // The folder that all of the app's own files share, with its slash: it says nothing and is left out.
@@ -55,8 +49,9 @@ function sharedFolder(a, b) {
     return a.slice(0, end);
 }
 
-// "src/a.js:13", "express/lib/router/index.js:47", "node:fs:10", "" for what has no place.
+// "src/a.js:13", "express/lib/router/index.js:47", "node:fs:10", "no file:3", "" for what has no place.
 export function placeOf(f, base = '') {
+    if (f.role === 'no-file') return f.line > 0 ? `no file:${f.line}` : 'no file';
     if (!f.url) return '';
     const path = readable(f.url), at = path.lastIndexOf(NODE_MODULES);
     const begin = at >= 0 ? at + NODE_MODULES.length : path.startsWith(base) ? base.length : 0;
@@ -66,16 +61,18 @@ export function placeOf(f, base = '') {
 
 // The same with nothing left out.
 export function wholePlaceOf(f) {
+    if (f.role === 'no-file') return `${placeOf(f)} (evaluated code, or a script that was unloaded since)`;
     if (!f.url) return '';
     return f.line > 0 ? `${readable(f.url)}:${f.line}:${f.column}` : readable(f.url);
 }
 
-// Whose code it is: kind 'own', 'package' (of node_modules, with its name), 'node' (its core), 'gc', 'native' (all that
-// is no JavaScript of these, and what V8 gives no file for: scripts that were unloaded), 'root' and 'rest' (no code).
+// Whose code it is: kind 'own', 'package' (of node_modules, with its name), 'node' (its core), 'gc', 'no-file' (scripts
+// whose file V8 does not name: anybody's), 'native' (all that is no JavaScript), 'root' and 'rest' (no code).
 export function packageOf(f) {
-    const role = roleOf(f);
+    const { role } = f;
     if (role === 'gc') return { kind: 'gc', name: 'garbage collector' };
     if (role === 'root' || role === 'rest') return { kind: role, name: '' };
+    if (role === 'no-file') return NO_FILE;
     if (role === 'program' || f.url === '' || f.url.startsWith('wasm:')) return NATIVE;
     if (isCore(f.url)) return { kind: 'node', name: 'Node.js core' };
     const name = moduleName(f.url.replaceAll('\\', '/'));
