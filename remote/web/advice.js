@@ -54,7 +54,7 @@ const WARNINGS = {
     port_left_open: 'The inspector of this process is still open on 127.0.0.1, because another debugger is attached or '
         + 'it could not be closed: local users of that host may reach it until the app is restarted.',
     result_missing: 'The result was not there when the host looked for it.',
-    result_removed: 'The host removed the result, to keep within its space, before it was here.',
+    result_removed: 'The result was removed: somebody deleted it here, or its host needed the space.',
     result_damaged: 'The result was damaged on the host.',
     size_differs: 'The result is not as long as the profiler said.',
 };

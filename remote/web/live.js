@@ -6,6 +6,8 @@
 
 import { useEffect, useReducer, useRef } from './html.js';
 import { get, loadSession, session, sessionEnded } from './api.js';
+import { isRemoved, withoutResult } from './phases.js';
+import { keyOf } from './processes.js';
 
 const PROCESSES_MS = 1000; // between two tellings of processes
 const AT_ONCE_MS = 20; // what comes together is told together
@@ -27,8 +29,6 @@ const known = {
     profiles: new Map(),
 };
 const keysOf = new Map(); // id of a host → Set of the keys of its processes
-
-export const keyOf = (process) => `${process.host}/${process.app}/${process.instance}`;
 
 // Each part of the state has a bit and the number of its last change.
 const PARTS = ['connected', 'since', 'loaded', 'hosts', 'processes', 'captures', 'profiles'];
@@ -166,16 +166,22 @@ function dropOldest(map, most) {
     for (const id of [...map.keys()].sort().slice(0, map.size - most)) map.delete(id);
 }
 
+// An answer that was under way while its result was removed is older than that.
 function putCapture(capture) {
-    put(known.captures, capture.id, capture, BIT.captures);
+    const removed = known.profiles.get(capture.id)?.removed;
+    put(known.captures, capture.id, removed ? withoutResult(capture) : capture, BIT.captures);
     dropOldest(known.captures, CAPTURES);
 }
 
+// A profile has the id of its capture.  What was removed stays so.
 function putProfile(profile) {
+    if (known.profiles.get(profile.id)?.removed && !profile.removed) return;
     put(known.profiles, profile.id, profile, BIT.profiles);
     dropOldest(known.profiles, PROFILES);
     const capture = known.captures.get(profile.id);
-    if (capture && !capture.profile) putCapture({ ...capture, profile: profile.id });
+    if (!capture) return;
+    if (profile.removed) putCapture(capture);
+    else if (!capture.profile && !isRemoved(capture)) putCapture({ ...capture, profile: profile.id });
 }
 
 // What a request answered goes the same way as what is told live: the page needs not wait for the news of its own deed.

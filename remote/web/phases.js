@@ -13,6 +13,16 @@ export const isCancellable = (capture) => !hasEnded(capture) && !capture.cancel_
 // A result can be opened: the profile is here.
 export const isOpenable = (capture) => Boolean(capture.profile);
 
+// A result was here, or on its host, and is no more.
+export const isRemoved = (capture) => !capture.profile && capture.warnings.includes('result_removed');
+
+// The same capture after its result was removed here.
+export function withoutResult(capture) {
+    if (isRemoved(capture)) return capture;
+    const warnings = capture.warnings.filter((name) => name !== 'result_removed');
+    return { ...capture, profile: null, warnings: [...warnings, 'result_removed'] };
+}
+
 // → [{ phase, state }] with state done, now, failed or todo.
 export function phaseLine(capture) {
     const at = PHASES.indexOf(capture.phase);
@@ -76,9 +86,11 @@ export function later(a, b) {
 }
 
 function progress(capture) {
+    // A result that was removed does not come back.
+    const removed = isRemoved(capture) ? 400 : 0;
     const flags = (capture.stop_wanted ? 1 : 0) + (capture.cancel_wanted ? 1 : 0);
     const ended = hasEnded(capture) && !capture.given_up ? 100 : 0;
-    return (capture.profile ? 200 : 0) + ended + capture.phases.length * 4 + (capture.sent_ms ? 1 : 0) + flags;
+    return removed + (capture.profile ? 200 : 0) + ended + capture.phases.length * 4 + (capture.sent_ms ? 1 : 0) + flags;
 }
 
 // Newest first, and by name within one moment.

@@ -98,6 +98,32 @@ test('the console restarts under an open page: it is said, heals by itself, and 
     assert.equal(await visit.page.evaluate(() => window.sameDocument), true, 'no reload');
 });
 
+test('a profile that somebody deletes takes its links with it, on every open page', inRelease, async t => {
+    const { c, host, browser } = await all();
+    const [row] = await c.capture([{ host: host.id, app: 'api' }], { duration_ms: 500 });
+    await c.waitEnd(row.id, 'done');
+    const visit = await browser.visit(t, `/capture/${row.order}`, { as: 'viewer' });
+    const list = await browser.visit(t, '/captures?app=api', { as: 'viewer' });
+    const open = await browser.visit(t, `/profile/${row.id}`, { as: 'viewer' });
+    const link = list.page.locator(`a[href="/profile/${row.id}"]`);
+    await visit.sees(visit.link(/^Open profile/));
+    await list.sees(link);
+    await open.sees(open.link('table (JSON)'));
+    // An answer that is older than the news: the list is asked for again while it is under way.
+    const old = (await c.api('GET', 'captures?app=api', { role: 'viewer' })).body;
+    await list.page.route(/api\/v1\/captures\?/, route => route.fulfill({ json: old }));
+    await c.api('DELETE', `profiles/${row.id}`, { role: 'operator' });
+    await visit.seesNo(visit.link(/^Open profile/));
+    await visit.sees(visit.text(/^The result was removed/));
+    await list.seesNo(link);
+    await open.sees(open.text('The bytes of this profile were removed'));
+    assert.equal(await open.link('table (JSON)').count(), 0);
+    await list.goWithin('/captures?app=api&kind=cpu');
+    await list.settled();
+    await list.seesNo(link);
+    assert.ok(await list.row(/api-0/).count() > 0);
+});
+
 test('who logs out elsewhere is led to the log-in, and back to the page', inRelease, async t => {
     const { c, browser } = await all();
     const visit = await browser.visit(t, '/captures?state=failed', { allow: [[401, /api\/v1/]] });

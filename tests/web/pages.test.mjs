@@ -19,7 +19,7 @@ const process_ = (fields) => ({
 const capture = (fields) => ({
     id: 'c1', app: 'api', instance: 0, kind: 'cpu', state: 'running', phase: 'running', duration_ms: 10000,
     phases: [{ phase: 'open', at_ms: 1000 }, { phase: 'running', at_ms: 2000 }], created_ms: 500, sent_ms: 600,
-    ended_ms: null, stop_wanted: false, cancel_wanted: false, given_up: false, profile: null, ...fields,
+    ended_ms: null, stop_wanted: false, cancel_wanted: false, given_up: false, profile: null, warnings: [], ...fields,
 });
 
 // ---- processes ---------------------------------------------------------------------------------
@@ -197,6 +197,17 @@ test('an answer that was under way does not undo what came live', () => {
     assert.equal(phases.later(done, now), done);
     const verdict = capture({ state: 'failed', given_up: true });
     assert.equal(phases.later(verdict, done), done);
+});
+
+test('a result that was removed does not come back with an older view', () => {
+    const done = capture({ state: 'done', profile: 'c1', warnings: ['port_left_open'] });
+    const removed = phases.withoutResult(done);
+    assert.deepEqual([removed.profile, removed.warnings], [null, ['port_left_open', 'result_removed']]);
+    assert.ok(phases.isRemoved(removed) && !phases.isRemoved(done) && !phases.isOpenable(removed));
+    assert.equal(phases.withoutResult(removed), removed);
+    assert.equal(phases.later(removed, done), removed);
+    assert.equal(phases.later(done, removed), removed);
+    assert.equal(phases.standing(removed), 'done');
 });
 
 test('lists of captures are merged newest first, and only with what belongs there', () => {
