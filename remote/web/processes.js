@@ -171,11 +171,20 @@ export function holdOrder(before, next, key = keyOf) {
     return [...kept, ...next.filter((x) => !known.has(key(x)))];
 }
 
+// The same for groups, which stand side by side: one that grew would push the others away, so new processes have a group
+// of their own at the end.
 export function holdGroups(before, next) {
-    const now = new Map(next.map((g) => [g.key, g.processes]));
-    const known = new Set(before.map((g) => g.key));
-    const kept = before.map((g) => ({ ...g, processes: holdOrder(g.processes, now.get(g.key) || []) }));
-    return [...kept, ...next.filter((g) => !known.has(g.key))];
+    const now = next.flatMap((g) => g.processes);
+    const shown = before.flatMap((g) => g.processes);
+    const held = holdOrder(shown, now);
+    let at = 0;
+    const kept = before.map((g) => ({ ...g, processes: held.slice(at, at += g.processes.length) }));
+    const fresh = held.slice(shown.length);
+    if (fresh.length === 0) return kept;
+    const last = kept.at(-1);
+    if (last && (last.fresh || !last.title)) last.processes = [...last.processes, ...fresh];
+    else kept.push({ key: 'fresh', title: 'New', fresh: true, processes: fresh });
+    return kept;
 }
 
 // ---- choosing ----------------------------------------------------------------------------------

@@ -197,6 +197,83 @@ test('tiles and rows keep their places while the pointer is inside', inRelease, 
     await visit.sees(visit.text(/The host stranger is not connected/));
 });
 
+// Puts the pointer on an element and looks, after each of the steps, what is under it: the very same, at the same place.
+async function stays(visit, locator, part, steps) {
+    const box = await (await visit.sees(locator)).boundingBox();
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    await visit.page.mouse.move(x, y);
+    const under = () => visit.page.evaluate(([left, top, selector]) => {
+        const one = document.elementFromPoint(left, top)?.closest(selector);
+        const { x: atX, y: atY } = one?.getBoundingClientRect() ?? {};
+        return { key: one?.dataset.key, atX, atY };
+    }, [x, y, part]);
+    const before = await under();
+    assert.ok(before.key, `${JSON.stringify(before)}`);
+    for (const [name, step] of Object.entries(steps)) {
+        await step();
+        await visit.settled();
+        assert.deepEqual(await under(), before, name);
+    }
+    return { x, y, key: before.key };
+}
+
+test('what is under the pointer stays there, whatever happens to the fleet', inRelease, async t => {
+    const c = await startConsole(t);
+    const browser = await startBrowser(t, c);
+    const [one, two] = [await newIdentity(c, 'one'), await newIdentity(c, 'two')];
+    let agent = await openAgent(c, one), other = await openAgent(c, two, { hostname: 'two' });
+    const list = names => ({ type: 'processes', at_ms: Date.now(),
+        processes: names.map(name => process_({ app: name.split('-')[0], instance: Number(name.split('-')[1]), cpu: Math.random() * 90 })) });
+    const many = Array.from({ length: 150 }, (_, i) => `many-${i}`);
+    const calm = ['api-0', 'bee-0', 'bee-1', 'zed-0', 'zed-1'];
+    const grown = ['aaa-0', 'api-0', 'api-1', 'api-2', 'bee-1', 'zed-0', 'zed-1', 'zed-2'];
+    const visit = await browser.visit(t, null, { as: 'viewer' });
+    const views = [['/fleet?group=app', '.tile'], ['/fleet?group=host', '.tile'], ['/fleet?group=none', '.tile'],
+        ['/fleet?view=table', 'tr[data-key]'], ['/fleet?view=table&sort=-cpu', 'tr[data-key]', many]];
+    for (const [address, part, more = []] of views) {
+        agent.send(list([...calm, ...more]));
+        other.send(list(['zed-0']));
+        await visit.goto(address);
+        const parts = visit.page.locator(part);
+        await visit.wait('the fleet', async () => await visit.page.locator('.picker-count').innerText() === `${calm.length + more.length + 1} processes`);
+        // It is still the old fleet's order that is drawn when the last list has just come.
+        await visit.settled();
+        const target = more.length > 0 ? parts.nth(5) : parts.and(visit.page.locator('[data-key$="/zed/1"]'));
+        const count = text => visit.wait(text, async () => (await visit.page.locator('.picker-count').innerText()) === text);
+        const at = await stays(visit, target, part, {
+            [`${address}: processes come, and one goes`]: async () => {
+                agent.send(list([...grown, ...more]));
+                await count(`${grown.length + more.length + 1} processes`);
+            },
+            [`${address}: a host goes`]: async () => {
+                other.close();
+                await c.waitConnected(two.id, false);
+                await visit.sees(visit.page.locator(part === '.tile' ? '.tile[data-mark="?"]' : part));
+            },
+            [`${address}: their numbers change`]: () => agent.send(list([...grown, ...more])),
+        });
+        // A click goes where it was meant to go.
+        await visit.page.mouse.click(at.x, at.y);
+        await visit.wait('the choice', () => visit.params.pick === at.key);
+        await visit.page.mouse.move(5, 5);
+        await visit.sees(visit.text(/The host two is not connected/));
+        other = await openAgent(c, two, { hostname: 'two' });
+    }
+    // The console itself goes.
+    await visit.goto('/fleet');
+    visit.away = true;
+    const lost = visit.text(/^The connection to the console is lost/);
+    await stays(visit, visit.tile('aaa-0'), '.tile', { 'the connection is lost': async () => {
+        await c.stop();
+        await visit.sees(lost);
+    } });
+    await c.start();
+    await visit.seesNo(lost);
+    visit.away = false;
+    agent.close();
+    other.close();
+});
+
 // ---- nothing there ------------------------------------------------------------------------------------------------
 
 test('an empty console teaches: the page\'s own words start an app and link its host', inRelease, async t => {

@@ -122,7 +122,12 @@ test('a held order keeps places, shows what is gone, and puts new ones at the en
         [[1, 'gone', 1], [0, 'online', 9], [2, 'online', 1]]);
     const groups = processes.holdGroups([{ key: 'x', title: 'x', processes: [b] }],
         [{ key: 'a', title: 'a', processes: [a] }, { key: 'x', title: 'x', processes: [b, c] }]);
-    assert.deepEqual(groups.map((g) => [g.key, g.processes.map((p) => p.instance)]), [['x', [1, 2]], ['a', [0]]]);
+    // A group that grew would push the next ones away.
+    assert.deepEqual(groups.map((g) => [g.title, g.processes.map((p) => p.instance)]), [['x', [1]], ['New', [0, 2]]]);
+    const more = processes.holdGroups(groups, [{ key: 'x', title: 'x', processes: [b, c] }]);
+    assert.deepEqual(more.map((g) => [g.title, g.processes.map((p) => p.status)]), [['x', ['online']], ['New', ['gone', 'online']]]);
+    const single = processes.holdGroups([{ key: '', title: '', processes: [b] }], [{ key: '', title: '', processes: [a, b] }]);
+    assert.deepEqual(single.map((g) => g.processes.map((p) => p.instance)), [[1, 0]]);
 });
 
 test('arrow keys walk rows of different lengths', () => {

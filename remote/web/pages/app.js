@@ -8,7 +8,7 @@ import { Charts } from '../parts/charts.js';
 import { styles as chartStyles } from '../parts/chart.js';
 import { Empty, Loading } from '../parts/message.js';
 import { OwnCaptures, useCapturesOf } from '../parts/own-captures.js';
-import { COLUMNS } from '../parts/picker.js';
+import { COLUMNS, asGone } from '../parts/picker.js';
 import { Table } from '../parts/table.js';
 import { byName, isOnline, joinPick, keyOf, whyNot } from '../processes.js';
 import { go, href, useUrl } from '../url.js';
@@ -40,7 +40,7 @@ function Body({ name, processes }) {
     const drawn = processes.slice(0, MOST_LINES);
     return html`
         <section aria-label="Instances"><h2>Instances</h2>
-            <${Table} label="Instances" columns=${COLUMNS} rows=${processes} keyOf=${keyOf}
+            <${Table} label="Instances" columns=${COLUMNS} rows=${processes} keyOf=${keyOf} gone=${asGone}
                 sort=${params.sort || 'name'} onSort=${(sort) => set({ sort }, { replace: true })} /></section>
         ${drawn.length < processes.length && html`<p class="hint">The charts show the first ${MOST_LINES} of
             ${' '}${count(processes.length)} instances; each has its own page.</p>`}

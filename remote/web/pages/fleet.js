@@ -7,6 +7,7 @@ import { useLive } from '../live.js';
 import { CopyText } from '../parts/copy.js';
 import { Empty, ErrorMessage, Loading, Note } from '../parts/message.js';
 import { Picker, processHref, usePicker } from '../parts/picker.js';
+import { useCalm } from '../parts/steady.js';
 import { joinPick, nameOf, parseKey, toggled } from '../processes.js';
 import { go, href } from '../url.js';
 
@@ -87,8 +88,7 @@ function StartFirst({ hosts }) {
 
 // ---- hosts that are not there --------------------------------------------------------------------------------------
 
-function Absent({ hosts }) {
-    const absent = hosts.filter((h) => !h.connected);
+function Absent({ hosts: absent }) {
     if (absent.length === 0) return null;
     const [first] = absent;
     const since = (h) => (h.since_ms ? `${time(h.since_ms)} (${ago(h.since_ms)})` : 'the console was started');
@@ -108,12 +108,13 @@ export default function Fleet() {
     const all = useLive((s) => s.hosts);
     const loaded = useLive((s) => s.loaded);
     const hosts = [...all.values()].filter((h) => !h.revoked);
+    const [absent, handlers] = useCalm(hosts.filter((h) => !h.connected));
     return html`<h1 tabindex="-1">Fleet</h1>
         ${!loaded && html`<${Loading} what="Asking the console" />`}
         ${loaded && hosts.length === 0 && html`<${LinkFirst} />`}
-        ${loaded && hosts.length > 0 && html`<${Absent} hosts=${hosts} />`}
+        ${loaded && hosts.length > 0 && html`<${Absent} hosts=${absent} />`}
         ${loaded && hosts.length > 0 && processes.size === 0 && html`<${StartFirst} hosts=${hosts} />`}
-        ${processes.size > 0 && html`<${Picker} processes=${processes} hosts=${all} />
+        ${processes.size > 0 && html`<div ...${handlers}><${Picker} processes=${processes} hosts=${all} /></div>
             <${Bar} processes=${processes} />`}`;
 }
 

@@ -10,6 +10,7 @@ import { LogTail } from '../parts/log-tail.js';
 import { Empty, ErrorMessage, Loading, Note } from '../parts/message.js';
 import { OwnCaptures, useCapturesOf } from '../parts/own-captures.js';
 import { KIND_NAMES } from '../parts/picker.js';
+import { useCalm } from '../parts/steady.js';
 import { Table } from '../parts/table.js';
 import { joinPick, keyOf, nameOf, whyNot } from '../processes.js';
 import { exitText } from '../series.js';
@@ -95,9 +96,7 @@ function Body({ process }) {
         <${Exits} process=${process} />`;
 }
 
-function Stale({ process, hosts }) {
-    const host = hosts.get(process.host);
-    if (!process.stale) return null;
+function Stale({ process, host }) {
     return html`<${Note} kind="warning"><p>The host ${process.host_name} is not connected${host?.since_ms
         ? ` since ${time(host.since_ms)}` : ''}. What it last said stands here.</p><//>`;
 }
@@ -108,6 +107,8 @@ export default function Process({ path }) {
     const process = useLive((s) => s.processes.get(key));
     const hosts = useLive((s) => s.hosts);
     const loaded = useLive((s) => s.loaded);
+    const home = hosts.get(host);
+    const [stale, handlers] = useCalm(Boolean(process?.stale));
     const name = `${app}-${instance}`;
     if (!process && !loaded) return html`<h1 tabindex="-1">${name}</h1><${Loading} />`;
     if (!process) {
@@ -117,6 +118,6 @@ export default function Process({ path }) {
     }
     return html`<div class="page-head"><h1 tabindex="-1">${nameOf(process)} <small>on ${process.host_name}</small></h1>
             <${ProfileButtons} process=${process} /></div>
-        <${Stale} process=${process} hosts=${hosts} />
-        <${Body} process=${process} />`;
+        ${stale && html`<${Stale} process=${process} host=${home} />`}
+        <div ...${handlers}><${Body} process=${process} /></div>`;
 }

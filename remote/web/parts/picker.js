@@ -72,11 +72,10 @@ function Legend({ kind }) {
 
 const staleText = (host) => `not connected since ${host.since_ms ? time(host.since_ms) : 'the console was started'}`;
 
-function Heading({ group, by, hosts, picker }) {
-    const host = by === 'host' ? hosts.get(group.key) : null;
+function Heading({ group, by, picker }) {
     const keys = group.processes.map(keyOf);
     const all = keys.every((k) => picker.picked.has(k));
-    const name = by === 'app' ? html`<a href=${href(['app', group.key])}>${group.title}</a>` : group.title;
+    const name = by === 'app' && !group.fresh ? html`<a href=${href(['app', group.key])}>${group.title}</a>` : group.title;
     const choose = () => {
         const next = new Set(picker.picked);
         for (const k of keys) if (all) next.delete(k); else next.add(k);
@@ -84,7 +83,7 @@ function Heading({ group, by, hosts, picker }) {
     };
     return html`<div class="tile-heading">
         <h2>${name} <small>${count(group.processes.length)}</small></h2>
-        ${host && !host.connected && html`<span class="stale-note">${staleText(host)}</span>`}
+        ${group.note && html`<span class="stale-note">${group.note}</span>`}
         ${keys.length > 1 && html`<button type="button" class="quiet" onClick=${choose}>
             ${all ? 'Choose none' : 'Choose all'}<span class="visually-hidden"> of ${group.title}</span>
         </button>`}
@@ -93,11 +92,13 @@ function Heading({ group, by, hosts, picker }) {
 
 function TileView({ picker, processes, hosts }) {
     const { kind, group, q, sort, picked, change } = picker;
-    const groups = groupProcesses(sortProcesses(processes, sort), group);
+    // With what stands over it, as that is held while the pointer is inside.
+    const noteOf = ({ key }) => (group === 'host' && hosts.get(key)?.connected === false ? staleText(hosts.get(key)) : '');
+    const groups = groupProcesses(sortProcesses(processes, sort), group).map((g) => ({ ...g, note: noteOf(g) }));
     return html`<${Legend} kind=${kind} />
         <${Tiles} groups=${groups} kind=${kind} picked=${picked} again=${`${group} ${sort} ${q}`}
             hosts=${group !== 'host'} onPick=${(next) => change({ pick: joinPick(next) })}
-            heading=${(g) => html`<${Heading} group=${g} by=${group} hosts=${hosts} picker=${picker} />`} />`;
+            heading=${(g) => html`<${Heading} group=${g} by=${group} picker=${picker} />`} />`;
 }
 
 // ---- table ---------------------------------------------------------------------------------------------------------
@@ -126,9 +127,11 @@ const CAPTURABLE = Object.fromEntries(Object.keys(KIND_NAMES).map((kind) => [kin
 
 const TABLES = Object.fromEntries(Object.keys(KIND_NAMES).map((kind) => [kind, [...COLUMNS, CAPTURABLE[kind]]]));
 
+export const asGone = (p) => ({ ...p, status: 'gone' });
+
 function TableView({ picker, processes }) {
     const { kind, q, sort, picked, change } = picker;
-    return html`<${Table} label="Processes" columns=${TABLES[kind]} rows=${processes} keyOf=${keyOf} again=${q}
+    return html`<${Table} label="Processes" columns=${TABLES[kind]} rows=${processes} keyOf=${keyOf} again=${q} gone=${asGone}
         sort=${sort || 'name'} onSort=${(next) => change({ sort: next })} selected=${picked}
         onSelect=${(p) => change({ pick: joinPick(toggled(picked, keyOf(p))) })} />`;
 }

@@ -47,7 +47,7 @@ function Connection() {
     const text = !lost ? '' : loaded
         ? `The connection to the console is lost; what you see is of ${time(since)}. Trying again …`
         : 'The console does not answer. Trying again …';
-    return html`<div class=${`connection${lost ? ' lost' : ''}`} role="status">${text}</div>`;
+    return html`<div class=${`connection${lost ? ' lost' : ''}`} role="status">${lost && html`<p>${text}</p>`}</div>`;
 }
 
 function Who({ session }) {

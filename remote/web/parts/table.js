@@ -8,6 +8,7 @@
 //                wide: true (takes the room that is left, and wraps) }]
 //   sort      'name', or '-name' for descending; '' leaves the rows as they are.  onSort(sort) is called for a click.
 //   again     text of the filter: another one puts the rows in order although the pointer is inside.
+//   gone      gone(row): how a row looks that has left while the pointer is inside: it keeps its place so long.
 //   selected  Set of keys; onSelect(row) on Space and on a click into the row.  Absent: nothing is selectable.
 //   onOpen    (row) on Enter.
 //
@@ -111,10 +112,10 @@ function step(key, at, count, page) {
 }
 
 export function Table(props) {
-    const { label, columns, rows, keyOf, sort = '', onSort, again = '', selected, onSelect, onOpen } = props;
+    const { label, columns, rows, keyOf, sort = '', onSort, again = '', gone, selected, onSelect, onOpen } = props;
     const box = useRef(null);
     const sorted = useMemo(() => sortRows(rows, columns, sort), [rows, columns, sort]);
-    const [ordered, handlers] = useSteady(sorted, keyOf, `${sort} ${again}`);
+    const [ordered, handlers] = useSteady(sorted, keyOf, `${sort} ${again}`, gone);
     const [first, last] = useWindow(box, ordered.length);
     const [active, setActive] = useState(null); // key of the row that Tab reaches
     const wanted = useRef(null); // key of a row to be focused once it is drawn
