@@ -20,7 +20,7 @@ async function drawOnce(t, browser, tree) {
     visit.expected.push(/willReadFrequently/); // of the measuring, which looks at what was drawn
     const told = await visit.page.evaluate(`(${measureFlame})({ tree: JSON.parse(${tree}), width: 1280, height: 720 })`);
     await visit.close();
-    return { ...told, ms: told.drawn[0] + told.drawn[1] };
+    return told;
 }
 
 for (const [boxes, most_ms] of [[7000, 50], [200000, 150]]) {
@@ -29,14 +29,15 @@ for (const [boxes, most_ms] of [[7000, 50], [200000, 150]]) {
         // As a text: so many objects are slow to hand over.
         const tree = JSON.stringify(JSON.stringify(wideTree(boxes)));
         let best = null;
-        for (let i = 0; i < TRIES.enough || (i < TRIES.most && best.ms > most_ms); i++) {
+        for (let i = 0; i < TRIES.enough || (i < TRIES.most && best.first > most_ms); i++) {
             const one = await drawOnce(t, browser, tree);
-            best = best && best.ms < one.ms ? best : one;
+            best = best && best.first < one.first ? best : one;
         }
-        t.diagnostic(`${best.boxes} boxes: ${best.drawn.map(ms => ms.toFixed(1)).join(' + ')} ms, again ${best.again.toFixed(1)} ms`);
+        t.diagnostic(`${best.boxes} boxes: ${best.first.toFixed(1)} ms, of which ${best.layout.toFixed(1)} layout and ${best.draw.toFixed(1)} drawing; `
+            + `again ${best.again.toFixed(1)} ms`);
         assert.equal(best.boxes, boxes);
         assert.ok(best.inked > 0.2, `${best.inked} of the picture is drawn`);
-        assert.ok(best.ms <= most_ms, `${best.ms} ms`);
+        assert.ok(best.first <= most_ms, `${best.first} ms`);
     });
 }
 

@@ -203,8 +203,16 @@ export function byFunction(tree) {
 
 // ---- order ---------------------------------------------------------------------------------------
 
-// Children of each node, the most expensive first: those of node i are list[start[i]] … list[start[i + 1] - 1].
+const children = new WeakMap();
+
+// Children of each node, the most expensive first: those of node i are list[start[i]] … list[start[i + 1] - 1].  Made
+// once per tree, which does not change any more.
 export function childrenOf(tree) {
+    if (!children.has(tree)) children.set(tree, findChildren(tree));
+    return children.get(tree);
+}
+
+function findChildren(tree) {
     const start = new Int32Array(tree.count + 2), list = new Int32Array(Math.max(0, tree.count - 1));
     for (let i = 1; i < tree.count; i++) start[tree.parent[i] + 2]++;
     for (let i = 2; i < start.length; i++) start[i] += start[i - 1];
@@ -229,14 +237,14 @@ function sortByTotal(tree, list, from, to) {
 
 // Depth first, the most expensive child first.
 function walk(tree, enter, leave) {
-    const children = childrenOf(tree), next = children.start.slice(), stack = new Int32Array(tree.count);
+    const { start, list } = childrenOf(tree), next = start.slice(), stack = new Int32Array(tree.count);
     let depth = 0;
     if (tree.count === 0) return;
     enter(0);
     while (depth >= 0) {
         const node = stack[depth];
-        if (next[node] < children.start[node + 1]) {
-            stack[++depth] = children.list[next[node]++];
+        if (next[node] < start[node + 1]) {
+            stack[++depth] = list[next[node]++];
             enter(stack[depth]);
         } else {
             leave(node);

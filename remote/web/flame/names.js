@@ -33,8 +33,10 @@ const NODE_MODULES = '/node_modules/';
 // The folder that all of the app's own files share, with its slash: it says nothing and is left out.
 export function baseOf(functions) {
     let base = null;
+    const seen = new Set();
     for (const f of functions) {
-        if (packageOf(f).kind !== 'own') continue;
+        if (seen.has(f.url) || packageOf(f).kind !== 'own') continue;
+        seen.add(f.url);
         const path = readable(f.url), folder = path.slice(0, path.lastIndexOf('/') + 1);
         base = base === null ? folder : sharedFolder(base, folder);
     }

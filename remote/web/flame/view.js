@@ -50,8 +50,8 @@ export function FlameView(props) {
     const fills = useMemo(() => (colour === 'self' ? heatColours(picture.functions, profile.figures.self, scheme)
         : packageColours(picture.functions, scheme)), [picture, profile, colour, scheme]);
     const names = useMemo(() => {
-        const known = picture.functions.map((f) => boxName(profile, f));
-        return (func) => known[func];
+        const known = [];
+        return (func) => known[func] ??= boxName(profile, picture.functions[func]);
     }, [picture, profile]);
     const rows = useMemo(() => seenRows(picture, zoom, LEAST_SEEN, up), [picture, zoom, up]);
     const marks = useMemo(() => marksFor(picture, found), [picture, found]);
