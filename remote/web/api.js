@@ -146,6 +146,7 @@ export async function loadSession() {
 
 export async function login(name, password) {
     const { csrf: fresh } = await request('POST', 'login', { name, password });
+    left = false;
     change({ ...await request('GET', 'session'), csrf: fresh }, '');
 }
 
