@@ -11,6 +11,7 @@ const AXIS_WIDTH = 72;
 const COLOURS = 8; // --line-0 … --line-7 of chart.css
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]]; // so that colour is not the only sign
 const NAMED_MARKS = 50;
+export const MARK_SIGNS = { exit: '│', restart: '┆', capture: '▒' }; // as drawMarks() draws them
 
 // ---- uPlot ---------------------------------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ function Texts({ title, labels, data, format, marks }) {
         ${marks.length > 0 && html`<details>
             <summary>${marks.length} ${marks.length === 1 ? 'mark' : 'marks'} of ${title}: exits, restarts, captures</summary>
             <ul>${marks.slice(-NAMED_MARKS).reverse().map((m) => html`<li key=${`${m.at_ms} ${m.text}`}>
-                <b class=${`mark-${m.kind}`} aria-hidden="true">${{ exit: '│', restart: '┆', capture: '▒' }[m.kind]}</b>
+                <b class=${`mark-${m.kind}`} aria-hidden="true">${MARK_SIGNS[m.kind]}</b>
                 ${' '}${time(m.at_ms)} ${m.text}</li>`)}</ul></details>`}`;
 }
 

@@ -1,7 +1,7 @@
 // charts.js -- CPU and memory of processes over a time, with marks for exits and captures.  range= is in the URL.
 
 import { html, useEffect, useMemo, useRef, useState } from '../html.js';
-import { Chart } from './chart.js';
+import { Chart, MARK_SIGNS } from './chart.js';
 import { Choice } from './choice.js';
 import { ErrorMessage, Loading } from './message.js';
 import { useEvery } from './tick.js';
@@ -13,6 +13,7 @@ import { useUrl } from '../url.js';
 
 const EXITS = 100;
 const MIB = 1024 * 1024;
+const MARKS = [['exit', 'it ended by itself'], ['restart', 'it was restarted or stopped'], ['capture', 'a capture ran']];
 const MEMORY_STEPS = Array.from({ length: 24 }, (_, i) => 2 ** i * MIB);
 
 const ofProcess = (p) => new URLSearchParams({ host: p.host, app: p.app, instance: p.instance });
@@ -64,7 +65,10 @@ function Both({ processes, captures, history }) {
     const marks = useMemo(() => marksOf(
         list.flatMap((x, i) => x.exits.map((e) => ({ ...e, name: labels[i] }))), captures, from_ms), [list, captures]);
     const common = { labels, marks, from_ms, to_ms };
-    return html`<div class="charts">
+    return html`${marks.length > 0 && html`<p class="hint chart-marks">In the charts:
+            ${MARKS.filter(([kind]) => marks.some((m) => m.kind === kind)).map(([kind, text]) => html`<span key=${kind}>
+                <b class=${`mark-${kind}`} aria-hidden="true">${MARK_SIGNS[kind]}</b> ${text}</span>`)}</p>`}
+        <div class="charts">
         <${Chart} ...${common} title="CPU" data=${cpu} format=${percent} least=${5} />
         <${Chart} ...${common} title="Memory" data=${memory} format=${bytes} least=${16 * MIB} steps=${MEMORY_STEPS} />
     </div>`;
