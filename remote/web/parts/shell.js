@@ -11,12 +11,13 @@ import { PasswordDialog } from './password.js';
 // A lost connection often is back within a second: that needs no words.
 const PATIENCE_MS = 1500;
 
-// address, name, first words of the paths that belong to it, least role
+// address, name, which paths belong to it, least role
 const PLACES = [
-    ['/fleet', 'Fleet', ['fleet', 'app', 'process'], 'viewer'],
-    ['/capture', 'New capture', ['capture'], 'operator'],
-    ['/captures', 'Captures', ['captures', 'profile'], 'viewer'],
-    ['/admin', 'Admin', ['admin'], 'admin'],
+    ['/fleet', 'Fleet', ([first]) => ['fleet', 'app', 'process'].includes(first), 'viewer'],
+    ['/capture', 'New capture', ([first, id]) => first === 'capture' && !id, 'operator'],
+    ['/captures', 'Captures', ([first, id]) => ['captures', 'profile'].includes(first) || (first === 'capture' && id),
+        'viewer'],
+    ['/admin', 'Admin', ([first]) => first === 'admin', 'admin'],
 ];
 
 // As icon.svg.
@@ -27,8 +28,8 @@ const ICON = html`<svg viewBox="0 0 16 16" width="24" height="24" aria-hidden="t
 function Navigation({ path }) {
     const mine = PLACES.filter(([, , , role]) => may(role));
     return html`<nav aria-label="Pages">
-        ${mine.map(([address, name, words]) => html`<a key=${address} href=${address}
-            aria-current=${words.includes(path[0]) ? 'page' : undefined}>${name}</a>`)}
+        ${mine.map(([address, name, has]) => html`<a key=${address} href=${address}
+            aria-current=${has(path) ? 'page' : undefined}>${name}</a>`)}
     </nav>`;
 }
 
