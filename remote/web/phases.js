@@ -80,6 +80,11 @@ export function standing(capture) {
     return capture.state;
 }
 
+// "failed in phase “running”" of one that has ended.
+export function whereText({ state, phase }) {
+    return `${state} ${phase ? `in phase “${phase}”` : 'before it began'}`;
+}
+
 // Of two views of one capture the later one: an answer that was under way may be older than what came live.
 export function later(a, b) {
     return progress(b) >= progress(a) ? b : a;

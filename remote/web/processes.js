@@ -1,7 +1,9 @@
 // What the pages do with lists of processes: names, colour steps, filter, groups, order, walking.  Pure: no page, no
 // network.  A process is PROCESS of the API; its key is `${host}/${app}/${instance}`.
 
-export const KINDS = ['cpu', 'heap'];
+export const KIND_NAMES = { cpu: 'CPU', heap: 'Heap' };
+
+export const kindText = (kind) => KIND_NAMES[kind] || kind;
 
 const MIB = 1024 * 1024;
 
@@ -93,12 +95,15 @@ export function markOf(p, kind) {
     return whyNot(p, kind) ? '⊘' : '';
 }
 
-// Why this kind cannot be captured now: a sentence, or '' when it can.
+// Why this kind cannot be captured now: a sentence, or '' when it can.  Hosts begin it with the name, which is known
+// wherever it is shown.
 export function whyNot(p, kind) {
     if (p.status === 'gone') return 'this process is no longer there';
     if (p.pid === 0) return `it does not run (${p.status})`;
     if (!p.kinds) return 'its host does not say that it can be captured';
-    return p.kinds[kind] === undefined ? `its host does not know this kind of capture` : p.kinds[kind];
+    if (p.kinds[kind] === undefined) return 'its host does not know this kind of capture';
+    const name = `${nameOf(p)}: `;
+    return p.kinds[kind].startsWith(name) ? p.kinds[kind].slice(name.length) : p.kinds[kind];
 }
 
 // ---- lists -------------------------------------------------------------------------------------

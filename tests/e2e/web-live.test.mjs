@@ -27,10 +27,10 @@ test('an app that is killed in the middle: the failure names its phase and the n
     // The same from the list of captures, and at the address that its profile would have.
     const [{ id }] = (await c.api('GET', 'captures?app=victim', { role: 'viewer' })).body.captures;
     await visit.link('Captures').click();
-    await visit.sees(visit.row(/victim-0 .* failed: /));
+    await visit.sees(visit.row(/victim-0 .* failed in phase “running”: /));
     await visit.goto(`/profile/${id}`);
     const told = await visit.waitText(visit.role('alert'), /has no profile/);
-    assert.match(told, /in its phase “running”/);
+    assert.match(told, /in phase “running”/);
     assert.match(told, /capture again/);
     await visit.link('Capture again').click();
     await visit.seesTitle('New capture');

@@ -2,8 +2,10 @@
 // policy.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { inRelease, fileOf, once } from '../lib/page.mjs';
+import { startConsole, uuid7 } from '../lib/console.mjs';
+import { inRelease, fileOf, once, startBrowser } from '../lib/page.mjs';
 import { everyPage, pagesOf, startWithResults } from '../lib/pages.mjs';
+import { newIdentity, openAgent, process_ } from '../lib/stranger.mjs';
 
 const file = fileOf('looks');
 const all = once(() => startWithResults(file));
@@ -11,7 +13,7 @@ const FIRST_LOAD_BYTES = 100 * 1024;
 
 // What is wrong with each page in light, in dark, on a small screen and on a large one: all pages are opened once.
 const looks = once(async () => {
-    const found = { light: [], dark: [], 360: [], 3840: [] };
+    const found = { light: [], dark: [], cut: [], 360: [], 700: [], 1280: [], 3840: [] };
     const add = (how, name, problems) => found[how].push(...problems.map(one => `${name}: ${one}`));
     await everyPage(file, await all(), {}, async (name, visit) => {
         for (const colorScheme of ['light', 'dark']) {
@@ -19,10 +21,11 @@ const looks = once(async () => {
             await visit.settled();
             add(colorScheme, name, await visit.violations());
         }
-        for (const [width, height] of [[360, 640], [3840, 2160]]) {
+        for (const [width, height] of [[360, 640], [700, 1000], [1280, 900], [3840, 2160]]) {
             await visit.page.setViewportSize({ width, height });
             await visit.settled();
             add(width, name, await visit.overflow());
+            add('cut', `${name} at ${width} px`, await visit.cutTables());
         }
         await visit.page.emulateMedia({ colorScheme: 'light' });
         await visit.page.setViewportSize({ width: 1280, height: 900 });
@@ -33,8 +36,103 @@ const looks = once(async () => {
 for (const scheme of ['light', 'dark'])
     test(`no page breaks a rule of axe-core, ${scheme}`, inRelease, async () => assert.deepEqual((await looks())[scheme], []));
 
-for (const width of [360, 3840])
+test('no table hides a column behind its edge', inRelease, async () => assert.deepEqual((await looks()).cut, []));
+
+for (const width of [360, 700, 1280, 3840])
     test(`no page is wider than a screen of ${width} px`, inRelease, async () => assert.deepEqual((await looks())[width], []));
+
+// What stands in the columns that can be seen.
+const columnsOf = (visit, table) => visit.role(/Functions|Processes/.test(table) ? 'grid' : 'table', table).locator('thead th')
+    .evaluateAll(all => all.filter(one => one.offsetParent).map(one => one.textContent.replace(/[▲▼]/, '').trim()));
+
+test('on a phone a table keeps what matters', inRelease, async t => {
+    const { browser, host } = await all();
+    const visit = await browser.visit(t, '/fleet?view=table', { as: 'admin', width: 360 });
+    await visit.sees(visit.row(/api-0/));
+    assert.deepEqual(await columnsOf(visit, 'Processes'), ['Process', 'Status', 'CPU', 'Memory']);
+    await visit.goto('/app/api');
+    await visit.sees(visit.row(/api-0/));
+    assert.deepEqual(await columnsOf(visit, 'Instances'), ['Process', 'Status', 'CPU', 'Memory']);
+    await visit.goto('/captures');
+    await visit.sees(visit.row(/victim-0/));
+    assert.deepEqual(await columnsOf(visit, 'Captures'), ['Process', 'State', 'Actions']);
+    assert.match(await visit.row(/victim-0/).innerText(), /failed in phase “running”.*CPU, .* ago/s);
+    await visit.goto(`/process/${host.id}/victim/0`);
+    await visit.sees(visit.role('table', 'Exits'));
+    assert.deepEqual(await columnsOf(visit, 'Exits'), ['When', 'How', 'Was up for']);
+    await visit.close();
+});
+
+test('beside the picture there is room for names, and long names of others take none', inRelease, async t => {
+    const { c, browser, cpu, host } = await all();
+    const visit = await browser.visit(t, `/profile/${cpu.id}`, { as: 'admin' });
+    const name = await (await visit.sees(visit.row(/hotLoop/).locator('th'))).boundingBox();
+    assert.ok(name.width >= 240, `${name.width} px`);
+    const somebody = `somebody.with.a.long.name@${'department.'.repeat(2)}example`;
+    await c.api('POST', 'users', { role: 'admin', body: { name: somebody, role: 'operator', password: 'a long password' } });
+    const { headers } = await c.login(somebody, 'a long password');
+    await c.api('POST', 'captures', { role: null, headers,
+        body: { id: uuid7(), kind: 'cpu', duration_ms: 500, targets: [{ host: host.id, app: 'api', instance: 0 }] } });
+    await visit.goto('/captures');
+    const row = visit.row(/api-0/).filter({ hasText: 'somebody.with' });
+    const state = await (await visit.sees(row.locator('td').filter({ has: visit.page.locator('.capture-state') }))).boundingBox();
+    assert.ok(state.width >= 180, `${state.width} px`);
+    assert.deepEqual(await visit.cutTables(), []);
+    await visit.close();
+});
+
+test('on a large screen pictures take its width, and tables do not', inRelease, async t => {
+    const { browser, cpu } = await all();
+    const visit = await browser.visit(t, '/captures', { as: 'viewer', width: 3840, height: 2160 });
+    const width = async locator => (await (await visit.sees(locator)).boundingBox()).width;
+    assert.ok(await width(visit.role('table', 'Captures')) <= 2000);
+    await visit.goto(`/profile/${cpu.id}?view=flame`);
+    assert.ok(await width(visit.role('application')) >= 3600);
+    await visit.goto('/app/api');
+    assert.ok(await width(visit.page.locator('.chart-plot')) >= 1600);
+    await visit.close();
+});
+
+test('of more than 100 rows only those that are seen are in the document', inRelease, async t => {
+    const c = await startConsole(t);
+    const browser = await startBrowser(t, c);
+    const agent = await openAgent(c, await newIdentity(c));
+    const visit = await browser.visit(t, '/fleet?view=table', { as: 'viewer' });
+    const send = n => agent.send({ type: 'processes', at_ms: Date.now(), processes: Array.from({ length: n }, (_, i) => process_({ app: 'lot', instance: i, pid: 100 + i })) });
+    const rows = visit.page.locator('tbody tr[data-key]');
+    send(100);
+    await visit.wait('all of 100', async () => await rows.count() === 100);
+    send(400);
+    await visit.sees(visit.text('400 processes'));
+    await visit.wait('some of 400', async () => await rows.count() < 70);
+    assert.equal(await visit.role('grid', 'Processes').getAttribute('aria-rowcount'), '401');
+    // By keyboard to the last one, and by the wheel back to the first.
+    await rows.first().focus();
+    await visit.press('End');
+    await visit.wait('the last one', async () => /lot-399/.test((await visit.focused()).text));
+    assert.ok(await visit.row(/^lot-399 /).isVisible());
+    await visit.page.locator('.table-box').evaluate(one => one.scrollTo(0, 0));
+    await visit.sees(visit.row(/^lot-0 /));
+    assert.ok(await rows.count() < 70);
+    await visit.page.setViewportSize({ width: 360, height: 740 });
+    assert.deepEqual(await visit.cutTables(), []);
+    await visit.close();
+    agent.close();
+});
+
+test('the navigation says where one is', inRelease, async t => {
+    const { browser, cpu, running, host } = await all();
+    const places = { '/capture': 'New capture', [`/capture/${running.order}`]: 'Captures', '/captures': 'Captures',
+        [`/profile/${cpu.id}`]: 'Captures', '/app/api': 'Fleet', [`/process/${host.id}/api/0`]: 'Fleet', '/admin': 'Admin' };
+    const visit = await browser.visit(t, '/fleet', { as: 'admin' });
+    for (const [address, place] of Object.entries(places)) {
+        await visit.goto(address);
+        await visit.settled();
+        const marked = visit.role('navigation', 'Pages').locator('[aria-current=page]');
+        await visit.wait(`${place} is marked at ${address}`, async () => (await marked.allInnerTexts()).join() === place);
+    }
+    await visit.close();
+});
 
 test('axe-core and the ruler do find what is wrong', inRelease, async t => {
     const { browser } = await all();

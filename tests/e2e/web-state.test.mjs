@@ -1,8 +1,14 @@
 // The state of a page is its URL, and what admins do.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { calmCpu, calmHeap, fileOf, inRelease, once, startAll } from '../lib/page.mjs';
-import { newIdentity } from '../lib/stranger.mjs';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startConsole } from '../lib/console.mjs';
+import { startHost } from '../lib/host.mjs';
+import { calmCpu, calmHeap, fileOf, inRelease, once, startAll, startBrowser } from '../lib/page.mjs';
+import { newIdentity, openAgent, process_ } from '../lib/stranger.mjs';
 
 const file = fileOf('state and administration');
 const all = once(() => startAll(file, { apps: [calmCpu('api', { instances: 2 }), calmHeap('store')] }));
@@ -80,6 +86,117 @@ test('fleet: filter, colours, groups, view, order and choice are in the URL', in
     await visit.seesTitle('Fleet');
 });
 
+test('new capture: what is chosen there, and how, is in the URL', inRelease, async t => {
+    const { browser } = await all();
+    const visit = await browser.visit(t, '/capture', { as: 'operator' });
+    await visit.tile('api-0').click();
+    await visit.sees(visit.button('Start'));
+    // The picker stays while one chooses, also over a reload.
+    const ready = async one => {
+        await one.sees(one.tile('api-1'));
+        await one.sees(one.text('can be captured now'));
+        await one.waitText(one.role('region', 'Cost'), /^(?!.*asking).*api/s);
+    };
+    await visit.heading('New capture').hover();
+    await holds(visit, t, ready);
+    await visit.select('Between samples').selectOption({ label: 'another …' });
+    await visit.field('Interval in µs').fill('2000');
+    await visit.wait('all of it', async () => visit.params.interval === '2000');
+    await holds(visit, t, ready);
+    await visit.field('Interval in µs').fill('5000');
+    await visit.wait('all of it', async () => visit.params.interval === '5000');
+    await holds(visit, t, async one => {
+        await ready(one);
+        await one.sees(one.field('Interval in µs'));
+    });
+    // Whoever came with a choice sees the form alone, until others are wanted.
+    await visit.goto(`/capture?pick=${visit.params.pick}`);
+    await visit.sees(visit.text('can be captured now'));
+    assert.equal(await visit.tile('api-1').count(), 0);
+    await visit.button('Choose others').click();
+    await visit.tile('api-1').click();
+    await visit.sees(visit.button('Start 2 captures'));
+});
+
+test('new capture says what works on each process and why not, and what the last one cost', inRelease, async t => {
+    const { c, host, browser } = await all();
+    await profile();
+    const identity = await newIdentity(c, 'various'), there = identity.id;
+    const agent = await openAgent(c, identity);
+    agent.send({ type: 'processes', at_ms: Date.now(), processes: [
+        process_({ app: 'go', kinds: { cpu: 'go-0: this is not a Node process', heap: 'go-0: this is not a Node process' } }),
+        process_({ app: 'old', kinds: { cpu: '', heap: 'old-0: Node 8 has no heap profiler' } })] });
+    await c.waitProcess(there, 'old');
+    const pick = [`${host.id}/api/0`, `${there}/go/0`, `${there}/old/0`, `${there}/none/0`].join();
+    const visit = await browser.visit(t, `/capture?pick=${pick}`, { as: 'operator' });
+    const line = name => visit.role('region', 'Chosen processes').getByRole('listitem').filter({ hasText: name });
+    await visit.waitText(line('api-0'), /can be captured now.*Heap: would work/s);
+    await visit.waitText(line('go-0'), /left out: this is not a Node process.*Heap: for the same reason/s);
+    await visit.waitText(line('old-0'), /can be captured now.*Heap: Node 8 has no heap profiler/s);
+    await visit.waitText(line('none-0'), /left out: this process is no longer there/);
+    await visit.sees(visit.text('2 of 4 left out.'));
+    await visit.sees(visit.button('Start 2 captures'));
+    const { captures: [last] } = (await c.api('GET', 'captures?app=api&kind=cpu&state=done&limit=1', { role: 'viewer' })).body;
+    const cost = await visit.waitText(visit.role('region', 'Cost'), /api, .* ago: /);
+    assert.ok(cost.includes(`paused ${Math.round(last.start_pause_us / 1000)} ms`), cost);
+    assert.match(cost, /the result of 1\.\d s has [\d.]+ (KiB|B)/);
+    assert.match(cost, /old: not captured yet/);
+    agent.close();
+});
+
+test('captures: how far back is in the URL', inRelease, async t => {
+    const c = await startConsole(t);
+    const browser = await startBrowser(t, c);
+    const identity = await newIdentity(c);
+    const agent = await openAgent(c, identity);
+    const apps = Array.from({ length: 50 }, (_, i) => process_({ app: 'lot', instance: i, pid: 100 + i }));
+    agent.send({ type: 'processes', at_ms: Date.now(), processes: apps });
+    await c.waitProcess(identity.id, 'lot');
+    agent.close();
+    for (let i = 0; i < 5; i++)
+        await c.capture(apps.map(one => ({ host: identity.id, app: 'lot', instance: one.instance })));
+    const visit = await browser.visit(t, '/captures', { as: 'operator' });
+    await visit.sees(visit.text('100 captures shown'));
+    for (const shown of ['200 captures shown', '250 captures']) {
+        await visit.button('Show older ones').click();
+        await visit.sees(visit.text(shown));
+    }
+    assert.equal(visit.params.pages, '3');
+    await visit.page.reload();
+    await visit.sees(visit.text('250 captures'));
+    // A filter begins at the newest again.
+    await visit.select('State').selectOption('queued');
+    await visit.wait('the first page', async () => visit.params.pages === undefined);
+    await visit.settled();
+    await visit.close();
+});
+
+test('when the analysis dies the page says so, and what to do', inRelease, async t => {
+    // A console whose analysis ends at once.
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'proctor-broken-e2e-'));
+    t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+    const build = process.env.PROCTOR_BUILD ?? fileURLToPath(new URL('../../build/release', import.meta.url));
+    for (const name of fs.readdirSync(build).filter(one => one.startsWith('proctor') && one !== 'proctor-analyze'))
+        fs.copyFileSync(path.join(build, name), path.join(folder, name));
+    fs.writeFileSync(path.join(folder, 'proctor-analyze'), '#!/bin/sh\nexit 7\n', { mode: 0o755 });
+    const broken = await startConsole(t, { folderOfPrograms: folder });
+    broken.expectComplaints = true;
+    const other = startHost(t);
+    await other.startApps([calmCpu('api')]);
+    await broken.link(other);
+    await broken.waitProcess(other.id, 'api');
+    const [{ id }] = await broken.capture([{ host: other.id, app: 'api' }], { duration_ms: 500 });
+    await broken.waitEnd(id, 'done');
+    const window = await startBrowser(t, broken);
+    const visit = await window.visit(t, `/profile/${id}`, { as: 'operator', allow: [[500, /profiles/], [503, /profiles/]] });
+    const text = await visit.waitText(visit.role('main'), /It could not be read/);
+    assert.match(text, /The analysis ended with code 7/);
+    assert.match(text, /The program that reads profiles ended over it; the console goes on\. Try again/);
+    await visit.sees(visit.button('Try again'));
+    await visit.sees(visit.link('.cpuprofile'));
+    await visit.close();
+});
+
 test('profile: view, order, search, colours, focus, zoom and direction are in the URL', inRelease, async t => {
     const { browser } = await all();
     const visit = await browser.visit(t, `/profile/${await profile()}`, { as: 'operator' });
@@ -139,7 +256,8 @@ test('captures and processes: what is looked at is in the URL too', inRelease, a
     await visit.goto(`/process/${host.id}/api/0`);
     await visit.choose('6h');
     await visit.choose('Errors');
-    await visit.wait('both', async () => visit.params.range === '6h' && visit.params.stream === 'err');
+    await visit.field('Follow').check();
+    await visit.wait('all', async () => visit.params.range === '6h' && visit.params.stream === 'err' && visit.params.follow === '1');
     await holds(visit, t, async one => {
         await one.sees(one.text(/^The last 200 lines/));
         await one.sees(one.row(/api-0 on/));

@@ -362,6 +362,12 @@ export class Visit {
         });
     }
 
+    // Tables of which a part can only be seen by scrolling them sideways, as texts.
+    cutTables() {
+        return this.page.evaluate(() => [...document.querySelectorAll('.table-box')].filter(one => one.scrollWidth > one.clientWidth + 1)
+            .map(one => `${one.querySelector('table').ariaLabel}: ${one.scrollWidth} px of ${one.clientWidth}`));
+    }
+
     // Violations of the rules of axe-core, as texts.
     async violations() {
         await this.page.evaluate(packages('axe-core').source);

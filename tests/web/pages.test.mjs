@@ -77,6 +77,7 @@ test('why a kind does not work is a sentence, and none when it works', () => {
     const why = (fields, kind) => processes.whyNot(process_(fields), kind);
     assert.equal(why({}, 'cpu'), '');
     assert.equal(why({ kinds: { cpu: 'not Node' } }, 'cpu'), 'not Node');
+    assert.equal(why({ kinds: { cpu: 'api-0: not Node' } }, 'cpu'), 'not Node');
     assert.match(why({ kinds: {} }, 'heap'), /does not know/);
     assert.match(why({ kinds: undefined }, 'heap'), /does not say/);
     assert.match(why({ pid: 0, status: 'stopped' }, 'heap'), /stopped/);
@@ -167,6 +168,11 @@ test('a failure is marked at its phase, or at the first one', () => {
     assert.equal(line({ state: 'failed', phase: 'start' }), 'done failed todo todo todo todo');
     assert.equal(line({ state: 'failed', phase: 'stored' }), 'done done done done done failed');
     assert.equal(line({ state: 'expired', phase: null, phases: [] }), 'failed todo todo todo todo todo');
+});
+
+test('an end that was no success names its phase', () => {
+    assert.equal(phases.whereText(capture({ state: 'failed', phase: 'start' })), 'failed in phase “start”');
+    assert.equal(phases.whereText(capture({ state: 'expired', phase: null })), 'expired before it began');
 });
 
 test('the time left stays within the duration, whatever the clocks say', () => {

@@ -5,14 +5,14 @@ import { html, useEffect, useMemo, useRef, useState } from '../html.js';
 import { get, may, post } from '../api.js';
 import { ago, bytes, count, duration } from '../format.js';
 import { learn, useLive } from '../live.js';
-import { CaptureCard, againHref, kindText, useAsk } from '../parts/capture-row.js';
+import { CaptureCard, againHref, useAsk } from '../parts/capture-row.js';
 import { Choice } from '../parts/choice.js';
 import { Empty, ErrorMessage, Loading, Note } from '../parts/message.js';
-import { KIND_NAMES, Picker, processHref, usePicker } from '../parts/picker.js';
+import { Picker, processHref, usePicker } from '../parts/picker.js';
 import { useEvery, useNow } from '../parts/tick.js';
 import { adviceFor } from '../advice.js';
 import { hasEnded, isCancellable, isStoppable, mergeCaptures, standing } from '../phases.js';
-import { byName, joinPick, nameOf, parseKey, toggled, whyNot } from '../processes.js';
+import { KIND_NAMES, byName, joinPick, kindText, nameOf, parseKey, toggled, whyNot } from '../processes.js';
 import { go, href, useUrl } from '../url.js';
 import { uuid7 } from '../uuid7.js';
 
@@ -50,7 +50,7 @@ function useDraft() {
     const { standard, least, most } = INTERVALS[kind];
     const manual = params.seconds === 'manual';
     return {
-        kind, picked, manual,
+        kind, picked, manual, other: params.other === '1', choosing: params.choose === '1',
         secondsText: manual ? '' : params.seconds ?? String(DEFAULT_S),
         seconds: manual ? null : whole(params.seconds ?? String(DEFAULT_S), 1, LONGEST_S),
         intervalText: params.interval ?? String(standard),
@@ -85,12 +85,10 @@ function Seconds({ draft }) {
 
 function Interval({ draft }) {
     const { unit, standard, least, most, choices } = INTERVALS[draft.kind];
-    const [other, setOther] = useState(!Object.hasOwn(choices, draft.intervalText));
+    const other = draft.other || !Object.hasOwn(choices, draft.intervalText);
     const wrong = draft.interval === null;
-    const choose = (value) => {
-        setOther(value === 'other');
-        if (value !== 'other') draft.change({ interval: Number(value) === standard ? null : value });
-    };
+    const choose = (value) => draft.change(value === 'other' ? { other: '1' }
+        : { other: null, interval: Number(value) === standard ? null : value });
     return html`<label class="pair">Between samples
         <select value=${other ? 'other' : draft.intervalText} onChange=${(e) => choose(e.target.value)}>
             ${Object.entries(choices).sort((a, b) => b[0] - a[0]).map(([value, text]) => html`
@@ -102,7 +100,7 @@ function Interval({ draft }) {
     ${other && html`<label class="pair">Interval in ${unit}
         <input type="number" inputmode="numeric" min=${least} max=${most} step="1" value=${draft.intervalText}
             aria-invalid=${wrong ? 'true' : undefined} aria-describedby="interval-hint"
-            onInput=${(e) => draft.change({ interval: e.target.value || '0' })} />
+            onInput=${(e) => draft.change({ interval: e.target.value || '0', other: '1' })} />
     </label>`}
     ${other && html`<p class="hint" id="interval-hint">A whole number from ${count(least)} to ${count(most)}. Shorter is
         finer, costs more CPU, and makes a larger result.</p>`}`;
@@ -121,15 +119,18 @@ function targetsOf(draft, processes, loaded) {
     });
 }
 
+const otherText = (why, same) => (!why ? 'would work' : why === same ? 'for the same reason' : why);
+
 function Target({ target, draft }) {
     const { key, process: p, why, waits } = target;
-    const other = draft.kind === 'cpu' ? 'heap' : 'cpu';
-    const hint = why && p && !p.stale && !whyNot(p, other) ? ` A ${kindText(other)} capture would work.` : '';
+    const others = p && !p.stale ? Object.keys(KIND_NAMES).filter((kind) => kind !== draft.kind) : [];
     return html`<li class=${why ? 'refused' : ''}>
         <span class="target-name"><span aria-hidden="true">${why ? '⊘' : '✓'}</span>
             ${p ? html`<a href=${processHref(p)}>${nameOf(p)}</a> on ${p.host_name}` : nameOf(target)}</span>
-        <span class="target-why">${why ? html`left out: ${why}${hint}` : waits
+        <span class="target-why">${why ? `left out: ${why}` : waits
             ? 'its host is not connected: the capture waits for it, one minute at most' : 'can be captured now'}</span>
+        ${others.map((kind) => html`<span key=${kind} class="target-other">
+            ${kindText(kind)}: ${otherText(whyNot(p, kind), why)}</span>`)}
         <button type="button" class="quiet" aria-label=${`Leave out ${nameOf(target)}`}
             onClick=${() => draft.change({ pick: joinPick(toggled(draft.picked, key)) })}>×</button>
     </li>`;
@@ -139,7 +140,8 @@ function Targets({ draft, targets }) {
     return html`<section aria-label="Chosen processes">
         <h2>Processes <small>${count(targets.length)}</small></h2>
         <ul class="targets">${targets.map((t) => html`<${Target} key=${t.key} target=${t} draft=${draft} />`)}</ul>
-        <p><a href=${href(['fleet'], { kind: draft.kind, pick: joinPick(draft.picked) })}>Choose others</a></p>
+        ${!draft.choosing && html`<p><button type="button" onClick=${() => draft.change({ choose: '1' })}>
+            Choose others</button></p>`}
     </section>`;
 }
 
@@ -152,14 +154,16 @@ const USUALLY = {
 };
 
 function LastCost({ app, kind }) {
-    const [last, setLast] = useState(undefined);
+    const [last, setLast] = useState(undefined); // null: there is none
     useEffect(() => {
         const control = new AbortController();
         const query = new URLSearchParams({ app, kind, state: 'done', limit: 1 });
-        get(`captures?${query}`, { signal: control.signal }).then((r) => setLast(r.captures[0] ?? null), () => {});
+        get(`captures?${query}`, { signal: control.signal }).then(
+            (r) => setLast(r.captures[0] ?? null), (error) => control.signal.aborted || setLast({ error }));
         return () => control.abort();
     }, [app, kind]);
-    if (!last) return last === null && html`<li>${app}: not captured yet.</li>`;
+    if (!last) return html`<li>${app}: ${last === null ? 'not captured yet.' : 'asking …'}</li>`;
+    if (last.error) return html`<li>${app}: not known. ${last.error.message}</li>`;
     const facts = [
         last.start_pause_us !== undefined && `the app paused ${duration(last.start_pause_us / 1000)} at the start`,
         last.bytes !== undefined && `the result of ${duration((last.measured_us || 0) / 1000)} has ${bytes(last.bytes)}`,
@@ -223,10 +227,11 @@ function NewCapture() {
     const processes = useLive((s) => s.processes);
     const hosts = useLive((s) => s.hosts);
     const loaded = useLive((s) => s.loaded);
-    // Whoever came with nothing chosen keeps the picker while choosing.
-    const cameEmpty = useRef(false);
-    cameEmpty.current ||= draft.picked.size === 0;
-    const choosing = cameEmpty.current;
+    // Whoever came with nothing chosen keeps the picker while choosing, also over a reload.
+    const choosing = draft.choosing || draft.picked.size === 0;
+    useEffect(() => {
+        if (choosing && !draft.choosing) draft.change({ choose: '1' });
+    }, [choosing]);
     const targets = targetsOf(draft, processes, loaded);
     if (!may('operator')) {
         return html`<h1 tabindex="-1">New capture</h1>
@@ -236,7 +241,7 @@ function NewCapture() {
     return html`<h1 tabindex="-1">New capture</h1>
         <div class="capture-form">
             <${Choice} label="Kind" name="capture-kind" value=${draft.kind} choices=${KIND_NAMES}
-                onChange=${(kind) => draft.change({ kind, interval: null })} />
+                onChange=${(kind) => draft.change({ kind, interval: null, other: null })} />
             <${Seconds} draft=${draft} />
             <${Interval} key=${draft.kind} draft=${draft} />
         </div>

@@ -1,20 +1,22 @@
-// captures.js -- all captures, newest first: filter in the URL, pages by `next`, live.
+// captures.js -- all captures, newest first, live.  Its filter, and how many pages are shown, are in the URL.
 
 import { html, useEffect, useMemo, useRef, useState } from '../html.js';
 import { get } from '../api.js';
 import { ago, bytes, count, duration, time } from '../format.js';
 import { useLive } from '../live.js';
-import { CaptureActions, KIND_TEXT, kindText, orderHref } from '../parts/capture-row.js';
+import { CaptureActions, orderHref } from '../parts/capture-row.js';
 import { Empty, ErrorMessage, Loading } from '../parts/message.js';
 import { Table } from '../parts/table.js';
 import { useNow } from '../parts/tick.js';
-import { hasEnded, mergeCaptures, standing, timeLeft } from '../phases.js';
-import { nameOf } from '../processes.js';
+import { hasEnded, mergeCaptures, standing, timeLeft, whereText } from '../phases.js';
+import { KIND_NAMES, kindText, nameOf } from '../processes.js';
 import { href, useUrl } from '../url.js';
 
 export const styles = ['/parts/picker.css', '/parts/capture-row.css'];
 
 const PAGE = 100;
+const MOST_PAGES = 100;
+const NOTHING = { captures: [], next: null };
 const STATES = ['queued', 'running', 'done', 'partial', 'failed', 'cancelled', 'expired'];
 const SIGNS = { done: '✓', partial: '◐', failed: '✗', cancelled: '–', expired: '✗' };
 const FILTERS = ['app', 'host', 'kind', 'state'];
@@ -23,24 +25,27 @@ const FILTERS = ['app', 'host', 'kind', 'state'];
 
 function State({ capture: c }) {
     const left = timeLeft(c, Date.now());
-    const text = hasEnded(c) && (c.profile || c.error) ? c.state : standing(c);
+    const ended = hasEnded(c) && (c.profile || c.error);
+    const text = ended && c.error ? whereText(c) : ended ? c.state : standing(c);
     const why = c.error ? `: ${c.error.message}` : '';
     return html`<a class=${`capture-state ${c.state}`} href=${orderHref(c)} title=${`${text}${why}`}>
         <span aria-hidden="true">${SIGNS[c.state] || '▶'}</span>
         ${' '}${text}${left !== null ? `, ${duration(left)} left` : ''}${why}
-    </a>`;
+    </a><small class="cramped"> ${kindText(c.kind)}, ${ago(c.created_ms)}</small>`;
 }
 
 export const CAPTURE_COLUMNS = [
-    { id: 'at', label: 'Asked for', cell: (c) => html`<span title=${time(c.created_ms)}>${ago(c.created_ms)}</span>` },
+    { id: 'at', label: 'Asked for', narrow: true, cell: (c) => html`<span title=${time(c.created_ms)}>${ago(c.created_ms)}</span>` },
     { id: 'process', label: 'Process', head: true,
-        cell: (c) => html`<a href=${href(['process', c.host, c.app, String(c.instance)])}>${nameOf(c)}</a>` },
+        cell: (c) => html`<a href=${href(['process', c.host, c.app, String(c.instance)])}>${nameOf(c)}</a>
+            <small class="cramped"> ${c.host_name}</small>` },
     { id: 'host', label: 'Host', narrow: true, cell: (c) => c.host_name },
-    { id: 'kind', label: 'Kind', cell: (c) => kindText(c.kind) },
+    { id: 'kind', label: 'Kind', narrow: true, cell: (c) => kindText(c.kind) },
     { id: 'state', label: 'State', wide: true, cell: (c) => html`<${State} capture=${c} />` },
-    { id: 'length', label: 'Length', number: true, narrow: true, cell: lengthText },
-    { id: 'bytes', label: 'Size', number: true, narrow: true, cell: (c) => bytes(c.bytes) },
-    { id: 'by', label: 'By', narrow: true, cell: (c) => c.requester },
+    { id: 'length', label: 'Length', number: true, spare: true, cell: lengthText },
+    { id: 'bytes', label: 'Size', number: true, spare: true, cell: (c) => bytes(c.bytes) },
+    { id: 'by', label: 'By', spare: true,
+        cell: (c) => html`<span class="brief" title=${c.requester}>${c.requester}</span>` },
     { id: 'actions', label: html`<span class="visually-hidden">Actions</span>`,
         cell: (c) => html`<${CaptureActions} capture=${c} small />` },
 ];
@@ -52,34 +57,46 @@ function lengthText(c) {
 
 // ---- the rows ------------------------------------------------------------------------------------------------------
 
-// { captures, next, error, loading, more }: the pages that were asked for, with what is told live put in.
-function useCaptures(filter) {
+// So many pages, the newest first: { captures, next }; `known` are those that need not be asked for again.
+async function fetchPages(query, pages, known, options) {
+    let { captures, next } = known;
+    for (let page = Math.ceil(captures.length / PAGE); page < pages && (page === 0 || next); page++) {
+        const before = page > 0 ? `&before=${next}` : '';
+        const answer = await get(`captures?${query}&limit=${PAGE}${before}`, options);
+        captures = mergeCaptures(captures, answer.captures, () => true);
+        next = answer.next;
+    }
+    return { captures, next };
+}
+
+// { captures, next, error, loading, again }: `pages` pages, with what is told live put in.
+function useCaptures(filter, pages) {
     const query = new URLSearchParams(FILTERS.filter((f) => filter[f]).map((f) => [f, filter[f]])).toString();
     const [state, setState] = useState({ query: null, captures: [], next: null, error: null, loading: true });
     const asked = useRef(null);
     const connected = useLive((s) => s.connected);
     const live = useLive((s) => s.captures);
-    const ask = async (before) => {
+    const ask = async (known) => {
         asked.current?.abort();
         const { signal } = asked.current = new AbortController();
         setState((old) => ({ ...old, loading: true, error: null }));
         try {
-            const page = await get(`captures?${query}&limit=${PAGE}${before ? `&before=${before}` : ''}`, { signal });
-            setState((old) => ({
-                query, next: page.next, error: null, loading: false,
-                captures: mergeCaptures(before ? old.captures : [], page.captures, () => true),
-            }));
+            const found = await fetchPages(query, pages, known, { signal });
+            setState({ query, ...found, error: null, loading: false });
         } catch (error) {
             if (!signal.aborted) setState((old) => ({ ...old, loading: false, error }));
         }
     };
+    const fresh = state.query === query;
     useEffect(() => {
-        ask(null);
+        ask(NOTHING);
         return () => asked.current?.abort();
     }, [query, connected]);
-    const fresh = state.query === query;
-    const captures = withLive(fresh ? state : { captures: [], next: null }, live, filter);
-    return { ...state, captures, known: fresh, more: () => ask(state.next), again: () => ask(null) };
+    useEffect(() => {
+        if (fresh && state.next && state.captures.length < pages * PAGE) ask(state);
+    }, [pages]);
+    const captures = withLive(fresh ? state : NOTHING, live, filter);
+    return { ...state, captures, known: fresh, again: () => ask(NOTHING) };
 }
 
 // What is told live belongs here when it fits the filter and is not of a page that was not asked for yet.
@@ -119,7 +136,7 @@ function Filter({ filter, change }) {
         <${Select} label="Host" value=${filter.host} onChange=${(host) => change({ host })}
             choices=${[...hosts.values()].map((h) => [h.id, h.name])} />
         <${Select} label="Kind" value=${filter.kind} onChange=${(kind) => change({ kind })}
-            choices=${Object.entries(KIND_TEXT)} />
+            choices=${Object.entries(KIND_NAMES)} />
         <${Select} label="State" value=${filter.state} onChange=${(state) => change({ state })}
             choices=${STATES.map((s) => [s, s])} />
     </form>`;
@@ -140,14 +157,15 @@ function Nothing({ filter, clear }) {
 export default function Captures() {
     const { params, set } = useUrl();
     const filter = Object.fromEntries(FILTERS.map((f) => [f, params[f] || '']));
-    const { captures, next, error, loading, known, more, again } = useCaptures(filter);
+    const pages = Math.min(Math.max(Math.trunc(Number(params.pages)) || 1, 1), MOST_PAGES);
+    const { captures, next, error, loading, known, again } = useCaptures(filter, pages);
     const now = useNow(1000, captures.some((c) => !hasEnded(c)));
     const minute = useNow(15000);
     // New columns draw the table anew: "12 s ago" moves on while something runs, and slowly when nothing does.
     const columns = useMemo(() => [...CAPTURE_COLUMNS], [Math.floor(now / 1000), minute]);
     const asked = FILTERS.map((f) => filter[f]).join(' ');
     return html`<h1 tabindex="-1">Captures</h1>
-        <${Filter} filter=${filter} change=${(values) => set(values, { replace: true })} />
+        <${Filter} filter=${filter} change=${(values) => set({ ...values, pages: null }, { replace: true })} />
         <${ErrorMessage} error=${error} what="The captures" retry=${again} />
         ${!known && loading && captures.length === 0 && html`<${Loading} what="Asking for captures" />`}
         ${known && captures.length === 0 && html`<${Nothing} filter=${filter}
@@ -156,5 +174,6 @@ export default function Captures() {
             keyOf=${(c) => c.id} again=${asked} />`}
         ${captures.length > 0 && html`<p class="table-foot"><span role="status">${count(captures.length)} captures${next
             ? ' shown' : ''}</span>
-            ${next && html`<button type="button" disabled=${loading} onClick=${more}>Show older ones</button>`}</p>`}`;
+            ${next && pages < MOST_PAGES && html`<button type="button" disabled=${loading}
+                onClick=${() => set({ pages: pages + 1 }, { replace: true })}>Show older ones</button>`}</p>`}`;
 }

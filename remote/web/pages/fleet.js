@@ -72,7 +72,7 @@ export function LinkFirst() {
                 ${may('admin') && html`<${LinkString} />`}</li>
             <li>On the host, as the user that runs the apps:
                 <${CopyText} label="The command" text="proctor link -" />
-                Paste the string, press Enter and Ctrl+D. The host shows up here within seconds.</li>
+                Paste the string and press Enter. The host shows up here within seconds.</li>
         </ol>
     <//>`;
 }

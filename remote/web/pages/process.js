@@ -9,10 +9,9 @@ import { styles as chartStyles } from '../parts/chart.js';
 import { LogTail } from '../parts/log-tail.js';
 import { Empty, ErrorMessage, Loading, Note } from '../parts/message.js';
 import { OwnCaptures, useCapturesOf } from '../parts/own-captures.js';
-import { KIND_NAMES } from '../parts/picker.js';
 import { useCalm } from '../parts/steady.js';
 import { Table } from '../parts/table.js';
-import { joinPick, keyOf, nameOf, whyNot } from '../processes.js';
+import { KIND_NAMES, joinPick, keyOf, nameOf, whyNot } from '../processes.js';
 import { exitText } from '../series.js';
 import { go, href } from '../url.js';
 
@@ -60,8 +59,9 @@ function Facts({ process: p }) {
 
 const EXIT_COLUMNS = [
     { id: 'at', label: 'When', head: true, cell: (e) => html`<span title=${ago(e.at_ms)}>${time(e.at_ms)}</span>` },
-    { id: 'how', label: 'How', wide: true, cell: (e) => `${exitText(e)}${e.core ? ', core dumped' : ''}` },
-    { id: 'asked', label: 'Asked for', cell: (e) => (e.asked ? 'yes' : 'no') },
+    { id: 'how', label: 'How', wide: true, cell: (e) => html`${exitText(e)}${e.core ? ', core dumped' : ''}
+        ${e.asked && html`<small class="cramped"> asked for</small>`}` },
+    { id: 'asked', label: 'Asked for', narrow: true, cell: (e) => (e.asked ? 'yes' : 'no') },
     { id: 'up', label: 'Was up for', number: true, cell: (e) => duration(e.uptime_ms) },
 ];
 

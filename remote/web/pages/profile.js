@@ -4,8 +4,7 @@
 // (boxes of the picture that invert and focus make; the same profile gives the same boxes).
 
 import { html, useEffect, useMemo } from '../html.js';
-import { adviceFor } from '../advice.js';
-import { useLoad } from '../api.js';
+import { may, useLoad } from '../api.js';
 import { useLazyParam } from '../flame/lazy.js';
 import { Legend } from '../flame/legend.js';
 import { keyOf, nameOf } from '../flame/names.js';
@@ -13,10 +12,11 @@ import { Relatives } from '../flame/relatives.js';
 import { VIEWS, boxOf, openProfile, pictureFor, search, shareText } from '../flame/state.js';
 import { FlameView } from '../flame/view.js';
 import { useLive } from '../live.js';
+import { Failure, againHref } from '../parts/capture-row.js';
 import { Empty, ErrorMessage, Loading, Note } from '../parts/message.js';
 import { useKeys } from '../parts/keys.js';
 import { ProfileBar } from '../parts/profile-bar.js';
-import { ProfileHead, againHref, idleText, titleOf } from '../parts/profile-head.js';
+import { ProfileHead, idleText, titleOf } from '../parts/profile-head.js';
 import { ProfileTable } from '../parts/profile-table.js';
 import { hasEnded, standing } from '../phases.js';
 import { nameOf as nameOfProcess } from '../processes.js';
@@ -53,13 +53,12 @@ function NotYet({ capture }) {
 }
 
 function Failed({ capture }) {
-    const { error } = capture, phase = capture.phase ? ` (in its phase “${capture.phase}”)` : '';
-    return html`<div class="message error" role="alert">
-            <p>This capture of ${nameOfProcess(capture)} has no profile:
-                ${' '}${error ? error.message : capture.state}${phase}.</p>
-            <p>${adviceFor(error?.name ?? capture.state.toUpperCase())}</p>
+    const title = `This capture of ${nameOfProcess(capture)} has no profile`;
+    return html`<div role="alert">
+            ${capture.error ? html`<p>${title}.</p><${Failure} capture=${capture} />`
+            : html`<${Empty} title=${`${title}: ${standing(capture)}`}><//>`}
         </div>
-        <p><a class="button" href=${againHref(capture)}>Capture again</a></p>`;
+        ${may('operator') && html`<p><a class="button" href=${againHref([capture])}>Capture again</a></p>`}`;
 }
 
 function NoProfile({ error, reload }) {
@@ -77,6 +76,9 @@ function Removed() {
 // ---- results that cannot be shown ----------------------------------------------------------------
 
 const UNREADABLE = {
+    FAILED: 'The program that reads profiles ended over it; the console goes on. Try again; if it stays so, download it '
+        + 'for a tool of your own, and look at the log of the console.',
+    ETIMEDOUT: 'Try again when the console has less to do. A shorter capture, or a longer interval, makes a smaller one.',
     UNSUPPORTED: 'Download it, and open it in the tool it was made for.',
     SYNTAX: 'Download it to see what there is; what was cut off cannot be read. Capture again for a whole one.',
     INVALID: 'Download it to see what there is. Capture again for a whole one.',

@@ -56,14 +56,14 @@ const stateWord = (host) => (host.revoked ? 'revoked' : host.connected ? 'connec
 const makeColumns = (revoke) => [
     { id: 'name', label: 'Name', head: true, wide: true, value: (h) => h.name, cell: (h) => h.name },
     { id: 'state', label: 'State', value: stateWord, cell: state },
-    { id: 'since', label: 'Since', narrow: true, down: true, value: (h) => h.since_ms, cell: (h) => time(h.since_ms) },
+    { id: 'since', label: 'Since', spare: true, down: true, value: (h) => h.since_ms, cell: (h) => time(h.since_ms) },
     {
-        id: 'processes', label: 'Processes', number: true, down: true, value: (h) => h.processes,
+        id: 'processes', label: 'Processes', number: true, narrow: true, down: true, value: (h) => h.processes,
         cell: (h) => count(h.processes),
     },
-    { id: 'release', label: 'Release', narrow: true, value: (h) => h.release, cell: (h) => h.release || '–' },
+    { id: 'release', label: 'Release', spare: true, value: (h) => h.release, cell: (h) => h.release || '–' },
     {
-        id: 'until', label: 'Certificate until', narrow: true, value: (h) => h.certificate_until_ms,
+        id: 'until', label: 'Certificate until', spare: true, value: (h) => h.certificate_until_ms,
         cell: (h) => time(h.certificate_until_ms),
     },
     {

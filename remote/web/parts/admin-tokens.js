@@ -54,22 +54,29 @@ function AddToken({ onClose, onDone }) {
     <//>`;
 }
 
+// The time of the day is for those who have the room.
+function day(ms) {
+    const text = time(ms);
+    return html`${text.slice(0, 10)}<span class="roomy">${text.slice(10)}</span>`;
+}
+
 function expiry(token) {
     if (token.expires_ms === null) return 'never';
-    return token.expires_ms <= Date.now() ? html`<span class="badge bad">expired</span>` : time(token.expires_ms);
+    return token.expires_ms <= Date.now() ? html`<span class="badge bad">expired</span>` : day(token.expires_ms);
 }
 
 const makeColumns = (remove) => [
-    { id: 'name', label: 'For', head: true, wide: true, value: (t) => t.name, cell: (t) => t.name },
-    { id: 'role', label: 'Role', value: (t) => t.role, cell: (t) => t.role },
+    { id: 'name', label: 'For', head: true, wide: true, value: (t) => t.name,
+        cell: (t) => html`${t.name}<small class="cramped"> ${t.role}</small>` },
+    { id: 'role', label: 'Role', narrow: true, value: (t) => t.role, cell: (t) => t.role },
     { id: 'owner', label: 'Made by', narrow: true, value: (t) => t.owner, cell: (t) => t.owner || 'command line' },
     {
-        id: 'created', label: 'Made', narrow: true, down: true, value: (t) => t.created_ms,
+        id: 'created', label: 'Made', spare: true, down: true, value: (t) => t.created_ms,
         cell: (t) => time(t.created_ms),
     },
     { id: 'expires', label: 'Expires', value: (t) => t.expires_ms, cell: expiry },
     {
-        id: 'used', label: 'Last used', narrow: true, down: true, value: (t) => t.used_ms,
+        id: 'used', label: 'Last used', spare: true, down: true, value: (t) => t.used_ms,
         cell: (t) => (t.used_ms === null ? 'never' : ago(t.used_ms)),
     },
     {

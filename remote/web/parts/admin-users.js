@@ -93,7 +93,7 @@ function makeColumns(me, ask) {
         onClick=${() => ask({ what, user })}>${word}</button>`;
     return [
         {
-            id: 'name', label: 'Name', head: true, value: (u) => u.name,
+            id: 'name', label: 'Name', head: true, wide: true, value: (u) => u.name,
             cell: (u) => `${u.name}${u.name === me ? ' (you)' : ''}`,
         },
         { id: 'role', label: 'Role', value: (u) => u.role, cell: (u) => u.role },

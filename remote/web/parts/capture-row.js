@@ -6,12 +6,11 @@ import { adviceFor, reasonText, warningText } from '../advice.js';
 import { may, post } from '../api.js';
 import { bytes, duration } from '../format.js';
 import { learn } from '../live.js';
-import { hasEnded, isCancellable, isOpenable, isStoppable, phaseLine, standing, timeLeft, timeRun } from '../phases.js';
-import { nameOf } from '../processes.js';
+import {
+    hasEnded, isCancellable, isOpenable, isStoppable, phaseLine, standing, timeLeft, timeRun, whereText,
+} from '../phases.js';
+import { joinPick, keyOf, nameOf } from '../processes.js';
 import { href } from '../url.js';
-
-export const KIND_TEXT = { cpu: 'CPU', heap: 'Heap' };
-export const kindText = (kind) => KIND_TEXT[kind] || kind;
 
 const profileHref = (c) => href(['profile', c.profile]);
 export const orderHref = (c) => href(['capture', c.order]);
@@ -19,9 +18,8 @@ export const orderHref = (c) => href(['capture', c.order]);
 // The same once more, as a page that is filled in.
 export function againHref(captures) {
     const [c] = captures;
-    const pick = captures.map((x) => `${x.host}/${x.app}/${x.instance}`.replace(/[%,]/g, encodeURIComponent)).join(',');
     return href(['capture'], {
-        kind: c.kind, pick, seconds: c.duration_ms ? c.duration_ms / 1000 : 'manual',
+        kind: c.kind, pick: joinPick(captures.map(keyOf)), seconds: c.duration_ms ? c.duration_ms / 1000 : 'manual',
         interval: c.interval_us || c.interval_bytes,
     });
 }
@@ -99,11 +97,10 @@ function Progress({ capture, now, began }) {
 
 // Why it failed, in which phase, and what to do next.
 export function Failure({ capture }) {
-    const { error, state, phase } = capture;
+    const { error } = capture;
     if (!hasEnded(capture) || !error) return null;
-    const where = phase ? `in phase “${phase}”` : 'before it began';
     return html`<div class="message error">
-        <p><b>${state} ${where}:</b> ${error.message} <code>${error.name}</code></p>
+        <p><b>${whereText(capture)}:</b> ${error.message} <code>${error.name}</code></p>
         <p>${adviceFor(error.name)}</p>
         ${capture.given_up && html`<p class="hint">This is the console’s own verdict, as nothing was heard in time: what
             the host says later replaces it.</p>`}

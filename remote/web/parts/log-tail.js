@@ -1,4 +1,5 @@
-// log-tail.js -- the last lines of a process' log, fetched anew while one looks at them.  stream= is in the URL.
+// log-tail.js -- the last lines of a process' log, fetched anew while one looks at them.  stream= and follow= are in the
+// URL.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from '../html.js';
 import { askAbout } from './charts.js';
@@ -60,7 +61,7 @@ function Lines({ text, label }) {
 export function LogTail({ process }) {
     const { params, set } = useUrl();
     const stream = params.stream === 'err' ? 'err' : 'out';
-    const [follow, setFollow] = useState(false);
+    const follow = params.follow === '1';
     const { text, at_ms, cut, error, ask, busy } = useLog(process, stream);
     const refused = error?.status === 403;
     useEvery(follow && !refused ? FOLLOW_MS : null, ask);
@@ -68,8 +69,8 @@ export function LogTail({ process }) {
         <div class="section-head"><h2>Log</h2>
             <${Choice} label="Stream" name="stream" value=${stream} choices=${STREAMS}
                 onChange=${(s) => set({ stream: s }, { replace: true })} />
-            <label class="check"><input type="checkbox" checked=${follow} disabled=${refused}
-                onChange=${(e) => setFollow(e.target.checked)} /> Follow</label>
+            <label class="check"><input type="checkbox" checked=${follow && !refused} disabled=${refused}
+                onChange=${(e) => set({ follow: e.target.checked ? '1' : null }, { replace: true })} /> Follow</label>
             <button type="button" disabled=${busy} onClick=${ask}>Refresh</button>
         </div>
         <${ErrorMessage} error=${error} what="The log" />

@@ -1,14 +1,14 @@
 // own-captures.js -- the newest captures of one app or process.
 
 import { html, useEffect, useMemo, useState } from '../html.js';
-import { CaptureActions, kindText, orderHref } from './capture-row.js';
+import { CaptureActions, orderHref } from './capture-row.js';
 import { ErrorMessage } from './message.js';
 import { Table } from './table.js';
 import { get } from '../api.js';
 import { ago, bytes, time } from '../format.js';
 import { useLive } from '../live.js';
-import { mergeCaptures, standing } from '../phases.js';
-import { nameOf } from '../processes.js';
+import { mergeCaptures, standing, whereText } from '../phases.js';
+import { kindText, nameOf } from '../processes.js';
 import { href } from '../url.js';
 
 const ASKED = 100;
@@ -36,13 +36,14 @@ export function useCapturesOf({ app, host, instance }) {
 }
 
 const COLUMNS = [
-    { id: 'at', label: 'Asked for', cell: (c) => html`<span title=${time(c.created_ms)}>${ago(c.created_ms)}</span>` },
-    { id: 'process', label: 'Process', head: true, cell: (c) => `${nameOf(c)} on ${c.host_name}` },
-    { id: 'kind', label: 'Kind', cell: (c) => kindText(c.kind) },
+    { id: 'at', label: 'Asked for', narrow: true, cell: (c) => html`<span title=${time(c.created_ms)}>${ago(c.created_ms)}</span>` },
+    { id: 'process', label: 'Process', head: true, cell: (c) => html`${nameOf(c)}<span class="roomy"> on ${c.host_name}</span>` },
+    { id: 'kind', label: 'Kind', narrow: true, cell: (c) => kindText(c.kind) },
     { id: 'state', label: 'State', wide: true,
         cell: (c) => html`<a class=${`capture-state ${c.state}`} href=${orderHref(c)}>
-            ${c.profile ? c.state : standing(c)}</a>` },
-    { id: 'bytes', label: 'Size', number: true, narrow: true, cell: (c) => bytes(c.bytes) },
+            ${c.error ? whereText(c) : c.profile ? c.state : standing(c)}</a>
+            <small class="cramped"> ${kindText(c.kind)}, ${ago(c.created_ms)}</small>` },
+    { id: 'bytes', label: 'Size', number: true, spare: true, cell: (c) => bytes(c.bytes) },
     { id: 'actions', label: html`<span class="visually-hidden">Actions</span>`,
         cell: (c) => html`<${CaptureActions} capture=${c} small />` },
 ];

@@ -4,7 +4,8 @@
 import { html, useMemo } from '../html.js';
 import { bytes, count, duration, percent, time } from '../format.js';
 import {
-    filterProcesses, groupProcesses, joinPick, keyOf, legend, markOf, nameOf, sortProcesses, splitPick, toggled, whyNot,
+    KIND_NAMES, filterProcesses, groupProcesses, joinPick, keyOf, legend, nameOf, sortProcesses, splitPick,
+    toggled, whyNot,
 } from '../processes.js';
 import { href, useUrl } from '../url.js';
 import { Choice } from './choice.js';
@@ -12,7 +13,6 @@ import { useKeys } from './keys.js';
 import { Table } from './table.js';
 import { Tiles } from './tiles.js';
 
-export const KIND_NAMES = { cpu: 'CPU', heap: 'Heap' };
 const GROUPS = { app: 'App', host: 'Host', none: 'None' };
 const VIEWS = { tiles: 'Tiles', table: 'Table' };
 
@@ -105,22 +105,23 @@ function TileView({ picker, processes, hosts }) {
 
 export const COLUMNS = [
     { id: 'name', label: 'Process', head: true, wide: true, value: (p) => `${p.app} ${p.instance}`,
-        cell: (p) => html`<a href=${processHref(p)}>${nameOf(p)}</a>` },
-    { id: 'host', label: 'Host', value: (p) => p.host_name || p.host, cell: (p) => p.host_name || p.host },
+        cell: (p) => html`<a href=${processHref(p)}>${nameOf(p)}</a>
+            <small class="cramped"> ${p.host_name}</small>` },
+    { id: 'host', label: 'Host', narrow: true, value: (p) => p.host_name || p.host, cell: (p) => p.host_name || p.host },
     { id: 'status', label: 'Status', value: (p) => p.status,
-        cell: (p) => (p.stale ? `${p.status}, host not connected` : p.status) },
+        cell: (p) => (p.stale ? html`? ${p.status}<span class="roomy">, host not connected</span>` : p.status) },
     { id: 'cpu', label: 'CPU', number: true, down: true, value: (p) => p.cpu, cell: (p) => percent(p.cpu) },
     { id: 'memory', label: 'Memory', number: true, down: true, value: (p) => p.memory, cell: (p) => bytes(p.memory) },
-    { id: 'uptime', label: 'Up', number: true, down: true, narrow: true, value: (p) => p.uptime_ms,
+    { id: 'uptime', label: 'Up', number: true, down: true, spare: true, value: (p) => p.uptime_ms,
         cell: (p) => (p.pid ? duration(p.uptime_ms) : '–') },
     { id: 'restarts', label: 'Restarts', number: true, down: true, narrow: true, value: (p) => p.restarts,
         cell: (p) => count(p.restarts) },
-    { id: 'pid', label: 'Pid', number: true, narrow: true, value: (p) => p.pid, cell: (p) => p.pid || '–' },
-    { id: 'node', label: 'Node', narrow: true, value: (p) => p.node_version, cell: (p) => p.node_version || '–' },
+    { id: 'pid', label: 'Pid', number: true, spare: true, value: (p) => p.pid, cell: (p) => p.pid || '–' },
+    { id: 'node', label: 'Node', spare: true, value: (p) => p.node_version, cell: (p) => p.node_version || '–' },
 ];
 
 const CAPTURABLE = Object.fromEntries(Object.keys(KIND_NAMES).map((kind) => [kind, {
-    id: 'kind', label: `${KIND_NAMES[kind]} capture`, narrow: true, value: (p) => whyNot(p, kind),
+    id: 'kind', label: `${KIND_NAMES[kind]} capture`, spare: true, value: (p) => whyNot(p, kind),
     cell: (p) => html`<span class="why" title=${whyNot(p, kind)}>
         ${whyNot(p, kind) || (p.stale ? 'waits' : 'works')}</span>`,
 }]));

@@ -3,18 +3,11 @@
 import { html } from '../html.js';
 import { count } from '../format.js';
 import { nameOf } from '../flame/names.js';
-import { VIEWS, shareText } from '../flame/state.js';
+import { shareText } from '../flame/state.js';
 import { set } from '../url.js';
+import { Choice } from './choice.js';
 
 const VIEW_NAMES = { table: 'Table', both: 'Both', flame: 'Flame' };
-
-function Views({ view }) {
-    const choose = (name) => set({ view: name === 'both' ? null : name });
-    return html`<fieldset class="choice"><legend>View</legend>
-        ${VIEWS.map((name) => html`<label key=${name}><input type="radio" name="view" value=${name}
-            checked=${name === view} onChange=${() => choose(name)} /> ${VIEW_NAMES[name]}</label>`)}
-    </fieldset>`;
-}
 
 function Found({ profile, found }) {
     if (!found) return html`<span class="found" role="status"></span>`;
@@ -58,7 +51,8 @@ function Focused({ name, onClear }) {
 export function ProfileBar({ profile, state, text, onText, found, turn }) {
     const { view, focus, zoomed } = state;
     return html`<div class="profile-bar" role="group" aria-label="How it is shown">
-        <${Views} view=${view} />
+        <${Choice} label="View" name="view" value=${view} choices=${VIEW_NAMES}
+            onChange=${(name) => set({ view: name === 'both' ? null : name })} />
         <${Search} profile=${profile} text=${text} onText=${onText} found=${found} />
         ${view !== 'table' && html`<${Picture} ...${state} turn=${turn} />`}
         ${view !== 'table' && html`<button type="button" disabled=${!zoomed} onClick=${() => set({ zoom: null })}>

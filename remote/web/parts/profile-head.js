@@ -5,8 +5,9 @@ import { reasonText, warningText } from '../advice.js';
 import { del, may, post } from '../api.js';
 import { ago, bytes, count, duration, time } from '../format.js';
 import { learn } from '../live.js';
-import { joinPick, keyOf, nameOf } from '../processes.js';
+import { nameOf } from '../processes.js';
 import { go, href } from '../url.js';
+import { againHref } from './capture-row.js';
 import { Confirm } from './dialog.js';
 import { ErrorMessage, Note } from './message.js';
 
@@ -17,8 +18,6 @@ export const titleOf = (profile) => `${KINDS[profile.kind] ?? `Profile (${profil
 
 // Of all that was sampled.  Never 100 % when something ran.
 export const idleText = (top) => `${(Math.floor((1000 * top.idle) / top.all) / 10).toFixed(1)} %`;
-
-export const againHref = (profile) => href(['capture'], { kind: profile.kind, pick: joinPick([keyOf(profile)]) });
 
 // ---- facts ---------------------------------------------------------------------------------------
 
@@ -109,11 +108,11 @@ function Downloads({ profile }) {
     </span>`;
 }
 
-function Actions({ profile, onChanged }) {
+function Actions({ profile, capture, onChanged }) {
     const [error, setError] = useState(null);
     return html`<div class="profile-actions">
         ${!profile.removed && html`<${Downloads} profile=${profile} />`}
-        ${may('operator') && html`<a class="button" href=${againHref(profile)}>Capture again</a>`}
+        ${may('operator') && capture && html`<a class="button" href=${againHref([capture])}>Capture again</a>`}
         ${may('operator') && !profile.removed && html`
             <${Keep} profile=${profile} onChanged=${onChanged} onError=${setError} />
             <${Delete} profile=${profile} />`}
@@ -126,7 +125,7 @@ function Actions({ profile, onChanged }) {
 export function ProfileHead({ profile, capture, top, onChanged }) {
     return html`<div class="profile-head">
         <${Facts} facts=${factsOf(profile, capture, top)} />
-        <${Actions} profile=${profile} onChanged=${onChanged} />
+        <${Actions} profile=${profile} capture=${capture} onChanged=${onChanged} />
         <${Notes} capture=${capture} top=${top} />
     </div>`;
 }

@@ -3,9 +3,10 @@
 //   <${Table} label="Captures" columns=${columns} rows=${rows} keyOf=${(row) => row.id} sort=${'-at'} onSort=${f} />
 //
 //   columns   [{ id, label, cell(row) → text or html, value(row) → what is sorted by (absent: not sortable),
-//                number: true (to the right), down: true (first click sorts from the largest on), narrow: true (left
-//                out on small screens), head: true (the cell names the row),
-//                wide: true (takes the room that is left, and wraps) }]
+//                number: true (to the right), down: true (first click sorts from the largest on), head: true (the
+//                cell names the row), wide: true (takes the room that is left, and wraps),
+//                narrow: true (left out on phones), spare: true (left out below 1000 px) }]
+//             In a cell, .cramped is seen on phones only, to say what `narrow` leaves out; .roomy is not seen there.
 //   sort      'name', or '-name' for descending; '' leaves the rows as they are.  onSort(sort) is called for a click.
 //   again     text of the filter: another one puts the rows in order although the pointer is inside.
 //   gone      gone(row): how a row looks that has left while the pointer is inside: it keeps its place so long.
@@ -39,13 +40,16 @@ export function sortRows(rows, columns, sort) {
     return pairs.map((pair) => pair[1]);
 }
 
+const CLASSES = ['number', 'wide', 'narrow', 'spare'];
+const classesOf = (column) => CLASSES.filter((name) => column[name]).join(' ') || undefined;
+
 function Head({ column, sort, onSort }) {
     const up = sort === column.id;
     const down = sort === `-${column.id}`;
     const first = column.down ? `-${column.id}` : column.id;
     const other = column.down ? column.id : `-${column.id}`;
     const next = sort === first ? other : first;
-    const classes = `${column.number ? 'number ' : ''}${column.narrow ? 'narrow ' : ''}${column.wide ? 'wide' : ''}`;
+    const classes = classesOf(column);
     if (!column.value || !onSort) return html`<th scope="col" class=${classes}>${column.label}</th>`;
     return html`<th scope="col" class=${classes} aria-sort=${up ? 'ascending' : down ? 'descending' : undefined}>
         <button type="button" onClick=${() => onSort(next)}>
@@ -55,7 +59,7 @@ function Head({ column, sort, onSort }) {
 }
 
 function Cell({ column, row }) {
-    const classes = `${column.number ? 'number ' : ''}${column.narrow ? 'narrow ' : ''}${column.wide ? 'wide' : ''}`;
+    const classes = classesOf(column);
     if (column.head) return html`<th scope="row" class=${classes}>${column.cell(row)}</th>`;
     return html`<td class=${classes}>${column.cell(row)}</td>`;
 }
