@@ -1,7 +1,7 @@
 // Numbers over time: several processes on one axis, marks, and the same as a sentence.  Pure.
 // A series is { step_ms, points: [[at_ms, cpu, memory], …] }; null is a gap.
 
-export const RANGES = { '1h': 3600e3, '6h': 6 * 3600e3, '24h': 24 * 3600e3, '7d': 7 * 24 * 3600e3 };
+export const RANGES = { '15min': 900e3, '1h': 3600e3, '6h': 6 * 3600e3, '24h': 24 * 3600e3, '7d': 7 * 24 * 3600e3 };
 
 export const POINTS = 300;
 

@@ -120,6 +120,39 @@ test('of more than 100 rows only those that are seen are in the document', inRel
     agent.close();
 });
 
+test('restarts, exits and captures are marked in the charts, and said', inRelease, async t => {
+    const { browser, host } = await all();
+    const visit = await browser.visit(t, `/process/${host.id}/victim/0?range=15min`, { as: 'viewer' });
+    const drawn = kind => visit.page.evaluate(name => {
+        const canvas = document.querySelector('.chart-plot canvas');
+        const wanted = getComputedStyle(document.documentElement).getPropertyValue(`--mark-${name}`).match(/[0-9a-f]{2}/g).map(one => parseInt(one, 16));
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        let pixels = 0;
+        for (let i = 0; i < data.length; i += 4)
+            pixels += wanted.every((value, c) => Math.abs(data[i + c] - value) < 48) && data[i + 3] > 100 ? 1 : 0;
+        return pixels;
+    }, kind);
+    await visit.sees(visit.text(/^2 marks of CPU/));
+    visit.expected.push(/willReadFrequently/);
+    await visit.wait('the exit', async () => await drawn('exit') > 20);
+    assert.equal(await drawn('restart'), 0);
+    await visit.text(/^2 marks of CPU/).click();
+    await visit.sees(visit.text(/victim-0 ended by SIGKILL$/));
+    await visit.sees(visit.text(/cpu capture of victim-0: failed$/));
+    await visit.waitText(visit.page.locator('.chart-marks'), /it ended by itself.*a capture ran/s);
+    // On a page of its own: what was at the same second is at the same place.
+    await visit.goto(`/process/${host.id}/api/0?range=15min`);
+    await visit.sees(visit.text(/^1 mark of CPU/));
+    await visit.wait('the capture', async () => await drawn('capture') > 20);
+    // What was asked for is another mark.
+    host.proctor(['restart', 'store'], { expectCode: 0 });
+    await visit.goto(`/process/${host.id}/store/0?range=15min`);
+    await visit.sees(visit.text(/marks of CPU/));
+    await visit.waitText(visit.page.locator('.chart-marks'), /it was restarted or stopped/);
+    await visit.wait('the restart', async () => await drawn('restart') > 10);
+    await visit.close();
+});
+
 test('the navigation says where one is', inRelease, async t => {
     const { browser, cpu, running, host } = await all();
     const places = { '/capture': 'New capture', [`/capture/${running.order}`]: 'Captures', '/captures': 'Captures',

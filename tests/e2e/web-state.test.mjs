@@ -89,8 +89,11 @@ test('fleet: filter, colours, groups, view, order and choice are in the URL', in
 test('new capture: what is chosen there, and how, is in the URL', inRelease, async t => {
     const { browser } = await all();
     const visit = await browser.visit(t, '/capture', { as: 'operator' });
+    const before = await (await visit.sees(visit.tile('api-1'))).boundingBox();
     await visit.tile('api-0').click();
     await visit.sees(visit.button('Start'));
+    // What is below the pointer stays there.
+    assert.deepEqual((await visit.tile('api-1').boundingBox()).y, before.y);
     // The picker stays while one chooses, also over a reload.
     const ready = async one => {
         await one.sees(one.tile('api-1'));
@@ -116,6 +119,11 @@ test('new capture: what is chosen there, and how, is in the URL', inRelease, asy
     await visit.button('Choose others').click();
     await visit.tile('api-1').click();
     await visit.sees(visit.button('Start 2 captures'));
+    await visit.button('Enough chosen').click();
+    await visit.seesNo(visit.tile('api-1'));
+    await visit.button('Leave out api-0').focus();
+    await visit.press('Enter');
+    await visit.wait('the focus on the next', async () => (await visit.focused()).text === 'Leave out api-1');
 });
 
 test('new capture says what works on each process and why not, and what the last one cost', inRelease, async t => {

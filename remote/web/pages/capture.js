@@ -7,9 +7,11 @@ import { ago, bytes, count, duration } from '../format.js';
 import { learn, useLive } from '../live.js';
 import { CaptureCard, againHref, useAsk } from '../parts/capture-row.js';
 import { Choice } from '../parts/choice.js';
+import { useFocusKept } from '../parts/focus-kept.js';
 import { Empty, ErrorMessage, Loading, Note } from '../parts/message.js';
 import { Picker, processHref, usePicker } from '../parts/picker.js';
 import { useEvery, useNow } from '../parts/tick.js';
+import { useTitle } from '../parts/title.js';
 import { adviceFor } from '../advice.js';
 import { hasEnded, isCancellable, isStoppable, mergeCaptures, standing } from '../phases.js';
 import { KIND_NAMES, byName, joinPick, kindText, nameOf, parseKey, toggled, whyNot } from '../processes.js';
@@ -137,11 +139,32 @@ function Target({ target, draft }) {
 }
 
 function Targets({ draft, targets }) {
-    return html`<section aria-label="Chosen processes">
-        <h2>Processes <small>${count(targets.length)}</small></h2>
+    const box = useFocusKept('.targets button');
+    return html`<section aria-label="Chosen processes" ref=${box}>
+        ${draft.choosing && html`<h2>Chosen <small>${count(targets.length)}</small></h2>`}
         <ul class="targets">${targets.map((t) => html`<${Target} key=${t.key} target=${t} draft=${draft} />`)}</ul>
-        ${!draft.choosing && html`<p><button type="button" onClick=${() => draft.change({ choose: '1' })}>
-            Choose others</button></p>`}
+    </section>`;
+}
+
+// The picker stands before what is chosen, so that its tiles stay where they are while one chooses.
+function Choosing({ draft, targets }) {
+    const processes = useLive((s) => s.processes);
+    const hosts = useLive((s) => s.hosts);
+    const loaded = useLive((s) => s.loaded);
+    // Whoever came with nothing chosen keeps the picker while choosing, also over a reload.
+    const choosing = draft.choosing || targets.length === 0;
+    useEffect(() => {
+        if (choosing && !draft.choosing) draft.change({ choose: '1' });
+    }, [choosing]);
+    return html`<section aria-label="Choose">
+        <div class="section-head"><h2>${choosing ? 'Choose processes'
+            : html`Processes <small>${count(targets.length)}</small>`}</h2>
+            ${targets.length > 0 && html`<button type="button" aria-expanded=${String(choosing)}
+                onClick=${() => draft.change({ choose: choosing ? null : '1' })}>
+                ${choosing ? 'Enough chosen' : 'Choose others'}</button>`}</div>
+        ${choosing && loaded && processes.size > 0 && html`<${Picker} processes=${processes} hosts=${hosts} />`}
+        ${choosing && loaded && processes.size === 0 && html`<p>No process is known. <a href=${href(['fleet'])}>How to
+            link a host</a></p>`}
     </section>`;
 }
 
@@ -225,13 +248,7 @@ function Start({ draft, targets }) {
 function NewCapture() {
     const draft = useDraft();
     const processes = useLive((s) => s.processes);
-    const hosts = useLive((s) => s.hosts);
     const loaded = useLive((s) => s.loaded);
-    // Whoever came with nothing chosen keeps the picker while choosing, also over a reload.
-    const choosing = draft.choosing || draft.picked.size === 0;
-    useEffect(() => {
-        if (choosing && !draft.choosing) draft.change({ choose: '1' });
-    }, [choosing]);
     const targets = targetsOf(draft, processes, loaded);
     if (!may('operator')) {
         return html`<h1 tabindex="-1">New capture</h1>
@@ -245,13 +262,10 @@ function NewCapture() {
             <${Seconds} draft=${draft} />
             <${Interval} key=${draft.kind} draft=${draft} />
         </div>
+        <${Choosing} draft=${draft} targets=${targets} />
         ${targets.length > 0 && html`<${Targets} draft=${draft} targets=${targets} />
             <${Cost} draft=${draft} targets=${targets} />
-            <${Start} draft=${draft} targets=${targets} />`}
-        ${choosing && html`<section aria-label="Choose"><h2>Choose processes</h2>
-            ${loaded && processes.size > 0 && html`<${Picker} processes=${processes} hosts=${hosts} />`}
-            ${loaded && processes.size === 0 && html`<p>No process is known. <a href=${href(['fleet'])}>How to link a
-                host</a></p>`}</section>`}`;
+            <${Start} draft=${draft} targets=${targets} />`}`;
 }
 
 // ---- one order, live -----------------------------------------------------------------------------------------------
@@ -316,14 +330,16 @@ function Order({ id }) {
     const [captures, error] = useOrder(id);
     const now = useNow(1000, Boolean(captures?.some((c) => !hasEnded(c))));
     const sorted = useMemo(() => captures && [...captures].sort(byName), [captures]);
+    const title = sorted ? `${kindText(sorted[0].kind)} capture of ${sorted.length === 1 ? nameOf(sorted[0])
+        : `${count(sorted.length)} processes`}` : 'Capture';
+    useTitle(title);
     if (!captures) {
-        return html`<h1 tabindex="-1">Capture</h1>
+        return html`<h1 tabindex="-1">${title}</h1>
             ${error ? html`<${ErrorMessage} error=${error} what="This capture" />
                 <p><a href=${href(['captures'])}>All captures</a></p>`
             : html`<${Loading} what="Asking for this capture" />`}`;
     }
-    return html`<h1 tabindex="-1">${kindText(sorted[0].kind)} capture of ${sorted.length === 1 ? nameOf(sorted[0])
-        : `${count(sorted.length)} processes`}</h1>
+    return html`<h1 tabindex="-1">${title}</h1>
         <p class="hint">${describe(sorted)}</p>
         <div class="visually-hidden" role="status">${aloud(sorted)}</div>
         ${error && html`<${Note} kind="warning"><p>${error.message} What is shown may be old.</p><//>`}

@@ -5,6 +5,7 @@ import { may, post } from '../api.js';
 import { ago, count, time } from '../format.js';
 import { useLive } from '../live.js';
 import { CopyText } from '../parts/copy.js';
+import { useFocusKept } from '../parts/focus-kept.js';
 import { Empty, ErrorMessage, Loading, Note } from '../parts/message.js';
 import { Picker, processHref, usePicker } from '../parts/picker.js';
 import { useCalm } from '../parts/steady.js';
@@ -28,10 +29,11 @@ function Chosen({ id, process, remove }) {
 
 function Bar({ processes }) {
     const { picked, kind, change } = usePicker();
+    const box = useFocusKept('li button', 'button');
     if (picked.size === 0) return null;
     const keys = [...picked];
     const pick = (next) => change({ pick: joinPick(next) });
-    return html`<section class="pick-bar" aria-label="Chosen processes">
+    return html`<section class="pick-bar" aria-label="Chosen processes" ref=${box}>
         <p role="status"><b>${count(keys.length)}</b> chosen</p>
         <ul>
             ${keys.slice(0, NAMED).map((k) => html`<${Chosen} key=${k} id=${k} process=${processes.get(k)}

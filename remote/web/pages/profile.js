@@ -3,7 +3,7 @@
 // What is shown stands in the URL: view, sort, search, colour, invert, up, focus (key of a function), zoom and at
 // (boxes of the picture that invert and focus make; the same profile gives the same boxes).
 
-import { html, useEffect, useMemo } from '../html.js';
+import { html, useMemo } from '../html.js';
 import { may, useLoad } from '../api.js';
 import { useLazyParam } from '../flame/lazy.js';
 import { Legend } from '../flame/legend.js';
@@ -18,6 +18,7 @@ import { useKeys } from '../parts/keys.js';
 import { ProfileBar } from '../parts/profile-bar.js';
 import { ProfileHead, idleText, titleOf } from '../parts/profile-head.js';
 import { ProfileTable } from '../parts/profile-table.js';
+import { useTitle } from '../parts/title.js';
 import { hasEnded, standing } from '../phases.js';
 import { nameOf as nameOfProcess } from '../processes.js';
 import { href, set, useUrl } from '../url.js';
@@ -241,9 +242,7 @@ export default function ProfilePage({ path: [, id] }) {
     const profile = useLive((s) => s.profiles.get(id)) ?? stored.data?.profile;
     const capture = useLive((s) => s.captures.get(id)) ?? told.data?.capture ?? null;
     const title = profile ? titleOf(profile) : 'Profile';
-    useEffect(() => {
-        document.title = `${title} – proctor`;
-    }, [title]);
+    useTitle(title);
     // One title for all that may follow: the focus is put on it.
     return html`<h1 tabindex="-1">${title}</h1>
         <${Body} id=${id} profile=${profile} capture=${capture} stored=${stored} told=${told} />`;

@@ -1,6 +1,7 @@
 // capture-row.js -- one capture, wherever it is shown: its phases, what may be done with it, why it failed.
 
 import { html, useRef, useState } from '../html.js';
+import { useFocusKept } from './focus-kept.js';
 import { ErrorMessage } from './message.js';
 import { adviceFor, reasonText, warningText } from '../advice.js';
 import { may, post } from '../api.js';
@@ -26,11 +27,13 @@ export function againHref(captures) {
 
 // ---- doing ---------------------------------------------------------------------------------------------------------
 
-// [ask, error, busy]: ask('stop' | 'cancel') for a capture, or for all of an order.
+// [ask, error, busy]: ask('stop' | 'cancel') for a capture, or for all of an order.  While it is busy it does nothing: a
+// button that is disabled would lose the focus.
 export function useAsk(id) {
     const [error, setError] = useState(null);
     const [busy, setBusy] = useState(false);
     const ask = (verb) => {
+        if (busy) return;
         setBusy(true);
         setError(null);
         // It has ended meanwhile: that is what was wanted, and the news of it is on its way.
@@ -48,9 +51,9 @@ export function CaptureActions({ capture, small }) {
         ${isOpenable(capture) && html`<a class=${small ? '' : 'button primary'} href=${profileHref(capture)}>
             Open profile${name}</a>`}
         ${may('operator') && isStoppable(capture) && capture.phase === 'running' && html`<button type="button"
-            class=${small ? 'quiet' : ''} disabled=${busy} onClick=${() => ask('stop')}>Stop${name}</button>`}
+            class=${small ? 'quiet' : ''} aria-disabled=${busy} onClick=${() => ask('stop')}>Stop${name}</button>`}
         ${may('operator') && isCancellable(capture) && html`<button type="button" class=${small ? 'quiet' : ''}
-            disabled=${busy} onClick=${() => ask('cancel')}>Cancel${name}</button>`}
+            aria-disabled=${busy} onClick=${() => ask('cancel')}>Cancel${name}</button>`}
         <${ErrorMessage} error=${error} />
     </span>`;
 }
@@ -121,10 +124,10 @@ function Result({ capture: c }) {
 // Live and whole: for the page of an order.
 export function CaptureCard({ capture: c, now }) {
     const began = useBegan(c);
-    const title = `${nameOf(c)}`;
-    return html`<li class=${`capture-card ${c.state}`}>
+    const box = useFocusKept('.capture-actions :is(a, button)', 'a');
+    return html`<li class=${`capture-card ${c.state}`} ref=${box}>
         <div class="capture-title">
-            <h2><a href=${href(['process', c.host, c.app, String(c.instance)])}>${title}</a>
+            <h2><a href=${href(['process', c.host, c.app, String(c.instance)])}>${nameOf(c)}</a>
                 <small> on ${c.host_name}${c.pid ? `, pid ${c.pid}` : ''}</small></h2>
             <${CaptureActions} capture=${c} />
         </div>

@@ -63,9 +63,10 @@ function drawBands(u, captures, paint) {
 
 function drawLine(u, mark, paint) {
     const { ctx, bbox } = u;
-    const x = u.valToPos(mark.at_ms / 1000, 'x', true);
+    // In the middle of a pixel: between two it would be pale.
+    const x = Math.floor(u.valToPos(mark.at_ms / 1000, 'x', true)) + 0.5;
     ctx.strokeStyle = paint;
-    ctx.lineWidth = devicePixelRatio;
+    ctx.lineWidth = Math.max(1, Math.floor(devicePixelRatio));
     ctx.setLineDash(mark.kind === 'restart' ? [4 * devicePixelRatio, 4 * devicePixelRatio] : []);
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
