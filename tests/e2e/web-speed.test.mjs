@@ -49,10 +49,10 @@ const EVERY_MS = 1000;
 const MOST_MS = 60;
 const WATCHED_S = 8;
 
-// Busy processes: each has other numbers each second.
+// Busy processes: each has another number each second.
 const fleet = turn => Array.from({ length: PROCESSES }, (_, i) => process_({
     app: `app-${i % 40}`, instance: Math.floor(i / 40), pid: 1000 + i, uptime_ms: 1000 * turn,
-    cpu: (i * 7 + turn * 13 * (i % 5)) % 100, memory: 50e6 + ((i * 31 + turn * 17) % 900) * 1e6,
+    cpu: (i * 7 + turn * 13 * (1 + i % 5)) % 100, memory: 50e6 + ((i * 31 + turn * 17) % 900) * 1e6,
 }));
 
 const busyAgent = once(async () => {
@@ -65,18 +65,27 @@ const busyAgent = once(async () => {
     file.after(() => { clearInterval(timer); agent.close(); });
 });
 
-for (const [view, part] of [['tiles', '.tile'], ['table', 'tbody tr[data-key]']]) {
-    test(`${PROCESSES} processes that change every second cost ${MOST_MS} ms of each second at most, as ${view}`, inRelease, async t => {
+// On the large screen all tiles are seen at once.
+for (const [view, part, width, height] of [['tiles', '.tile', 1280, 900], ['table', 'tbody tr[data-key]', 1280, 900], ['tiles', '.tile', 3840, 2160]]) {
+    test(`${PROCESSES} processes that change every second cost ${MOST_MS} ms of each second at most, as ${view} on ${width} px`, inRelease, async t => {
         const { browser } = await all();
         await busyAgent();
-        const visit = await browser.visit(t, `/fleet?view=${view}`, { as: 'viewer' });
+        const visit = await browser.visit(t, `/fleet?view=${view}`, { as: 'viewer', width, height });
         await visit.sees(visit.text(`${PROCESSES.toLocaleString('en')} processes`));
         const look = () => visit.page.locator(part).evaluateAll(all => all.map(one => one.outerHTML).join('\n'));
         const before = await look();
         await visit.mainThread(2); // the first drawing is over
-        const { cpu, wall } = await visit.mainThread(WATCHED_S);
-        t.diagnostic(`${view}: ${cpu.toFixed(1)} ms of CPU time per second of the main thread, ${wall.toFixed(1)} ms on the clock`);
+        // A core that is shared is a slow one: some more tries, as above.
+        let used = await visit.mainThread(WATCHED_S);
+        for (let i = 1; i < TRIES.enough && used.cpu > MOST_MS; i++)
+            used = await visit.mainThread(WATCHED_S);
+        const { cpu, wall, parts } = used;
+        const text = Object.entries(parts).map(([name, ms]) => `${name} ${ms.toFixed(1)}`).join(', ');
+        t.diagnostic(`${view}: ${cpu.toFixed(1)} ms of CPU time per second of the main thread (${text}), ${wall.toFixed(1)} ms on the clock`);
         assert.ok(await look() !== before, 'it is live');
+        // All of it is counted: not only the scripts.
+        const { script, layout, style } = parts;
+        assert.ok(layout > 0 && style > 0 && script > 0 && script + layout + style < cpu, text);
         assert.ok(cpu <= MOST_MS, `${cpu} ms`);
     });
 }
@@ -91,5 +100,5 @@ test('what is measured is the main thread', inRelease, async t => {
     }, 500));
     const { cpu, wall } = await visit.mainThread(3);
     t.diagnostic(`${cpu.toFixed(1)} ms of CPU time, ${wall.toFixed(1)} ms on the clock, of 200`);
-    assert.ok(wall > 150 && cpu > 10, `${cpu} ${wall}`);
+    assert.ok(wall > 150 && cpu > 20 && cpu < 1.1 * wall, `${cpu} ${wall}`);
 });

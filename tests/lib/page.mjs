@@ -375,20 +375,24 @@ export class Visit {
         return found.violations.map(one => `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map(node => `${node.target} ${node.failureSummary}`).join(' | ')}`);
     }
 
-    // CPU time that the page's main thread needs per second, in ms: {cpu, wall}, the second with what it had to wait for.
+    // What the page's main thread needs per second, in ms, as the browser itself counts all tasks of it (script, style, layout,
+    // paint, garbage collection): {cpu, wall, parts}, `wall` with what it had to wait for a core, `parts` of the CPU time.
     async mainThread(seconds) {
         const sessions = await Promise.all(['threadTicks', 'timeTicks'].map(async timeDomain => {
             const session = await this.context.newCDPSession(this.page);
             await session.send('Performance.enable', { timeDomain });
             return session;
         }));
-        const read = async () => Promise.all(sessions.map(async session =>
-            (await session.send('Performance.getMetrics')).metrics.find(one => one.name === 'TaskDuration').value));
+        const names = ['TaskDuration', 'ScriptDuration', 'LayoutDuration', 'RecalcStyleDuration'];
+        const read = async () => Promise.all(sessions.map(async session => {
+            const { metrics } = await session.send('Performance.getMetrics');
+            return names.map(name => metrics.find(one => one.name === name).value);
+        }));
         const began = performance.now(), before = await read();
         await this.page.evaluate(ms => new Promise(resolve => setTimeout(resolve, ms)), seconds * 1000);
         const after_ = await read(), passed = (performance.now() - began) / 1000;
-        const [cpu, wall] = after_.map((value, i) => (value - before[i]) * 1000 / passed);
-        return { cpu, wall };
+        const [[cpu, ...parts], [wall]] = after_.map((values, i) => values.map((value, k) => (value - before[i][k]) * 1000 / passed));
+        return { cpu, wall, parts: { script: parts[0], layout: parts[1], style: parts[2] } };
     }
 }
 
