@@ -135,9 +135,9 @@ export function useSession() {
 }
 
 // Asks who we are.  Nobody is no error.
-export async function loadSession() {
+export async function loadSession(options) {
     try {
-        change(await request('GET', 'session'), '');
+        change(await request('GET', 'session', undefined, options), '');
     } catch (e) {
         // request() has ended the session, if there was one.
         if (e.status !== 401) throw e;

@@ -13,6 +13,7 @@ const PROCESSES_MS = 1000; // between two tellings of processes
 const AT_ONCE_MS = 20; // what comes together is told together
 const RETRY_MS = { first: 1000, most: 30000 };
 const SILENT_MS = 30000; // then we ask whether the console is there: a dead network closes nothing
+const ANSWER_MS = 10000; // for that, and for who we are
 const CAPTURES = 200;
 const PROFILES = 200;
 const CLOSE_LOGIN = 4401;
@@ -237,7 +238,7 @@ async function fetchAll(of) {
         known.loaded = true;
         setConnected(true);
     } catch {
-        if (of === socket) of.close();
+        if (of === socket) giveUp(of);
     }
 }
 
@@ -276,7 +277,12 @@ function receive(from, event) {
     else apply(event);
 }
 
-// A close that nobody answers would take minutes: the socket is given up at once.
+// A close that nobody answers would take minutes: it is not waited for.
+function giveUp(mine) {
+    mine.close();
+    lost(0);
+}
+
 function lost(code) {
     socket = null;
     missed = null;
@@ -295,7 +301,7 @@ async function again() {
     clearTimeout(retry);
     if (!wanted || socket) return;
     try {
-        await loadSession();
+        await loadSession({ signal: AbortSignal.timeout(ANSWER_MS) });
     } catch {
         if (wanted && !socket) lost(0);
         return;
@@ -308,11 +314,9 @@ async function look() {
     if (!mine || performance.now() - heard < SILENT_MS) return;
     heard = performance.now();
     try {
-        await get('health', { signal: AbortSignal.timeout(SILENT_MS / 3) });
+        await get('health', { signal: AbortSignal.timeout(ANSWER_MS) });
     } catch {
-        if (mine !== socket) return;
-        mine.close();
-        lost(0);
+        if (mine === socket) giveUp(mine);
     }
 }
 

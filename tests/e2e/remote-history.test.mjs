@@ -2,6 +2,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import https from 'node:https';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { appFile, slow, startHost } from '../lib/host.mjs';
@@ -239,6 +240,17 @@ test('an agent that does not answer, that lies, and that answers for another', a
     assert.ok(Date.now() - began >= 4900 && Date.now() - began < 9000 * slow);
     for (let i = 0; i < 20; i++)
         await next();
+    // Who asked has left: the answer goes nowhere.
+    const asker = https.get(new URL(`/api/v1/logs?${query(identity.id, 'api')}`, c.web),
+        { ca: c.ca, headers: { authorization: `Bearer ${await c.token('viewer')}` } });
+    asker.on('error', () => {});
+    const unheard = await next();
+    asker.destroy();
+    await delay(200);
+    peer.send({ ...answer, id: unheard.id });
+    waiting = status();
+    peer.send({ ...answer, id: (await next()).id, text: 'x'.repeat(256 << 10) });
+    assert.equal((await waiting).body.text.length, 256 << 10);
     // It leaves while somebody waits.
     waiting = status();
     await next();

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { appFile, startHost } from '../lib/host.mjs';
 import { startConsole } from '../lib/console.mjs';
 import { calmCpu, fileOf, inBrowser, inRelease, once, startAll, startBrowser } from '../lib/page.mjs';
+import { startProxy } from '../lib/proxy.mjs';
 import { newIdentity, openAgent, process_ } from '../lib/stranger.mjs';
 
 const file = fileOf('what happens meanwhile');
@@ -96,6 +97,47 @@ test('the console restarts under an open page: it is said, heals by itself, and 
     await visit.button('Start').click();
     await visit.sees(visit.link(/^Open profile/));
     assert.equal(await visit.page.evaluate(() => window.sameDocument), true, 'no reload');
+});
+
+test('a network that is dead, which closes nothing, is noticed and heals', inRelease, async t => {
+    const proxy = await startProxy(t);
+    const c = await startConsole(t, { args: ['--public-web', proxy.address] });
+    proxy.target = new URL(c.web).host;
+    const browser = await startBrowser(t, c);
+    const agent = await openAgent(c, await newIdentity(c));
+    const visit = await browser.visit(t, null, { as: 'viewer' });
+    await visit.page.clock.install();
+    await visit.goto(`https://${proxy.address}/fleet`);
+    await visit.sees(visit.tile('api-0'));
+    visit.away = true;
+    proxy.hold();
+    // Longer than the page waits for a word before it asks; its question then has no answer for 10 s.
+    const lost = visit.text(/^The connection to the console is lost/);
+    await visit.page.clock.runFor(24000);
+    assert.equal(await lost.count(), 0, 'nothing has told the page yet');
+    await visit.page.clock.runFor(12000);
+    await visit.wait('the loss is told', async () => {
+        await visit.page.clock.runFor(1000);
+        return await lost.count() > 0;
+    }, 30000);
+    agent.send(some([['api', 88]]));
+    proxy.release();
+    await visit.wait('the news', async () => {
+        await visit.page.clock.runFor(2000);
+        return await lost.count() === 0 && await visit.button(/^api-0 on .* CPU 88 %/).count() === 1;
+    }, 30000);
+    agent.close();
+});
+
+test('a console whose answers break off is asked again', inRelease, async t => {
+    const { browser } = await all();
+    const visit = await browser.visit(t, null, { as: 'viewer' });
+    let broken = 2;
+    visit.away = true;
+    await visit.page.route(/api\/v1\/processes$/, route => (broken-- > 0 ? route.abort() : route.continue()));
+    await visit.goto('/fleet');
+    await visit.sees(visit.tile('api-0'));
+    assert.ok(broken < 0);
 });
 
 test('a profile that somebody deletes takes its links with it, on every open page', inRelease, async t => {

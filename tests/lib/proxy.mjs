@@ -2,7 +2,7 @@
 import net from 'node:net';
 import { once } from 'node:events';
 
-// Listens at once; where it leads may be set later.  {port, address, target, connections, cutAfter(bytes), cut(), refuse, close()}
+// Listens at once; where it leads may be set later.  {port, address, target, connections, cutAfter(bytes), cut(), refuse, hold(), release(), close()}
 export async function startProxy(t, target = null) {
     const proxy = new Proxy_(target);
     await proxy.listen();
@@ -19,6 +19,7 @@ class Proxy_ {
         this.toTarget = 0;    // bytes that went through
         this.plan = [];       // cut after so many bytes to the target, counted from now on
         this.refuse = false;
+        this.held = false;
     }
 
     async listen() {
@@ -45,9 +46,11 @@ class Proxy_ {
             socket.on('close', end);
         }
         server.on('data', data => client.write(data) || server.pause());
-        client.on('drain', () => server.resume());
+        client.on('drain', () => this.held || server.resume());
         client.on('data', data => this.pass(pair, data));
-        server.on('drain', () => client.resume());
+        server.on('drain', () => this.held || client.resume());
+        if (this.held)
+            this.halt(pair);
     }
 
     // Towards the target, up to the next cut: the rest of a cut piece is lost.
@@ -76,6 +79,25 @@ class Proxy_ {
         for (const { client, server } of this.pairs) {
             client.resetAndDestroy();
             server.resetAndDestroy();
+        }
+    }
+
+    halt({ client, server }) {
+        client.pause();
+        server.pause();
+    }
+
+    // A dead network: nothing passes and nothing closes, until release().
+    hold() {
+        this.held = true;
+        this.pairs.forEach(pair => this.halt(pair));
+    }
+
+    release() {
+        this.held = false;
+        for (const { client, server } of this.pairs) {
+            client.resume();
+            server.resume();
         }
     }
 
