@@ -3,11 +3,16 @@
 // They do nothing while one types, and a person can switch them off (the list of keys has the switch): a voice that is
 // heard as keys would press them.
 
-import { html, useEffect, useRef, useState } from '../html.js';
+import { html, useEffect, useReducer, useRef, useState } from '../html.js';
 import { Dialog } from './dialog.js';
 
 const STORED = 'proctor-keys';
 const entries = new Set(); // { key, what, run }
+const listeners = new Set(); // told when entries come or go
+
+function tell() {
+    for (const listener of [...listeners]) listener();
+}
 
 function enabled() {
     try {
@@ -51,7 +56,11 @@ export function useKeys(list) {
             key: entry.key, what: entry.what, run: entry.run && ((event) => now.current[i]?.run(event)),
         }));
         mine.forEach((entry) => entries.add(entry));
-        return () => mine.forEach((entry) => entries.delete(entry));
+        tell();
+        return () => {
+            mine.forEach((entry) => entries.delete(entry));
+            tell();
+        };
     }, [names]);
 }
 
@@ -64,6 +73,12 @@ export function focusFilter() {
 
 export function KeysDialog({ onClose }) {
     const [on, setOn] = useState(enabled());
+    // A page that comes after the list was opened brings its keys.
+    const [, draw] = useReducer((n) => n + 1, 0);
+    useEffect(() => {
+        listeners.add(draw);
+        return () => listeners.delete(draw);
+    }, []);
     const change = (e) => {
         enable(e.target.checked);
         setOn(enabled());

@@ -35,7 +35,7 @@ function factsOf(profile, capture, top) {
         top && profile.kind === 'cpu' && top.all > 0 && ['Idle', idleText(top)],
         top && profile.kind === 'heap' && ['Allocated and alive', bytes(top.all)],
         capture?.start_pause_us > 0 && ['Pause at start', `${(capture.start_pause_us / 1000).toFixed(1)} ms`],
-        capture?.requester && ['Asked by', capture.requester],
+        capture?.requester && ['Asked by', html`<span class="brief" title=${capture.requester}>${capture.requester}</span>`],
         ['Size', bytes(profile.bytes)],
     ].filter(Boolean);
 }
