@@ -254,7 +254,7 @@ soak: all $(TOOLS) $(NODES)
 	$(Q)$(E2E_ENV) E2E_CONCURRENCY=1 E2E_SECONDS=3600 CRASH_KILLS=$(or $(KILLS),200) CRASH_ROUNDS=12 CRASH_PHASES=5 \
 	  tests/tools/e2e.sh $(wildcard tests/e2e/crash*.test.mjs)
 
-# Each page in light and dark, into build/screenshots/.
+# Each page in light and dark, small and large, and the picture of README, into build/screenshots/.
 screenshots: all $(NODES) $(BROWSER)
 	$(Q)$(E2E_ENV) PROCTOR_SCREENSHOTS=$(CURDIR)/build/screenshots tests/tools/e2e.sh tests/web/screenshots.mjs
 
