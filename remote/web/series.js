@@ -59,8 +59,10 @@ function began(capture) {
     return first ? first.at_ms : capture.sent_ms;
 }
 
-// Terminal escapes (colours, cursor) and other control characters out of a log.
+// Terminal escapes (colours, cursor) and other control characters out of a log, also those that turn the direction of
+// what follows; of a line that was written over (a bar of progress) its last state.
 export function plainText(text) {
     return text.replace(/\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)/g, '')
-        .replace(/\r\n/g, '\n').replace(/[\x00-\x08\x0b-\x1f\x7f]/g, '');
+        .replace(/\r\n/g, '\n').replace(/^[^\n]*\r(?=[^\n])/gm, '')
+        .replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '');
 }

@@ -276,6 +276,19 @@ test('an exit is said with the name of its signal', () => {
 
 test('a log is shown without its escapes', () => {
     assert.equal(series.plainText('\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07a\tb\x00'), 'red\na\tb');
+    assert.equal(series.plainText('one\n10 %\r50 %\r100 %\r\r\ntwo\r'), 'one\n100 %\ntwo');
+    assert.equal(series.plainText('a\u202egpj.exe\u2066\x9b31m'), 'agpj.exe31m');
+});
+
+test('no log takes long to be made plain', () => {
+    const size = 256 << 10;
+    for (const piece of ['x', '\r', '\x1b', '\x1b[', '\x1b]', '\x1b[0', 'x\r', '\r\n', '\n']) {
+        const text = piece.repeat(size / piece.length), began = performance.now();
+        series.plainText(text);
+        series.plainText(`\x1b[${text}`);
+        const took = performance.now() - began;
+        assert.ok(took < 500, `${JSON.stringify(piece)}: ${took} ms`);
+    }
 });
 
 // ---- ids ---------------------------------------------------------------------------------------
@@ -287,4 +300,39 @@ test('an id has version 7, its time, and the form that the API wants', () => {
     assert.match(uuid7(0, new Uint8Array(10)), form);
     assert.match(uuid7(), form);
     assert.notEqual(uuid7(), uuid7());
+});
+
+// ---- files -------------------------------------------------------------------------------------
+
+const WEB = new URL('../../remote/web/', import.meta.url);
+
+// What a module imports when it is loaded, and what that imports: paths below remote/web/.
+function importsOf(path, found = new Set()) {
+    const file = new URL(path, WEB);
+    if (path.startsWith('vendor/') || found.has(path)) return found.add(path);
+    found.add(path);
+    for (const [, to] of fs.readFileSync(file, 'utf8').matchAll(/^(?:import|export|\}) [^;]*?from '([^']*)';/gms)) {
+        importsOf(new URL(to, file).href.slice(WEB.href.length), found);
+    }
+    return found;
+}
+
+test('the page asks at once for each module that it begins with, and for no other', () => {
+    const page = fs.readFileSync(new URL('index.html', WEB), 'utf8');
+    const asked = [...page.matchAll(/<link rel="modulepreload" href="\/([^"]*)">/g)].map((one) => one[1]);
+    const needed = [...importsOf('main.js')].filter((path) => path !== 'main.js');
+    // hooks.mjs imports it by name, which web.sh makes a path.
+    assert.deepEqual(asked.toSorted(), needed.toSorted());
+});
+
+test('lock files name packages and their hashes, not where somebody got them', () => {
+    for (const folder of ['remote/web', 'tests/tools/browser', 'tests/tools/nodes', 'tests/tools/nodes-all']) {
+        const lock = JSON.parse(fs.readFileSync(new URL(`../../${folder}/package-lock.json`, import.meta.url), 'utf8'));
+        const packages = Object.entries(lock.packages).filter(([path]) => path !== '');
+        assert.ok(packages.length > 0);
+        for (const [path, { integrity, resolved }] of packages) {
+            assert.match(integrity, /^sha512-/, `${folder} ${path}`);
+            assert.equal(resolved, undefined, `${folder} ${path}`);
+        }
+    }
 });
