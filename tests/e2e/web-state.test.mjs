@@ -152,6 +152,40 @@ test('new capture says what works on each process and why not, and what the last
     agent.close();
 });
 
+test('an order whose answer was lost is started once, also after another was tried', inRelease, async t => {
+    const { c, host, browser } = await all();
+    const visit = await browser.visit(t, `/capture?pick=${host.id}/store/0&seconds=1`, { as: 'operator' });
+    const sent = [];
+    let lose = true;
+    await visit.page.route(/api\/v1\/captures$/, async route => {
+        const order = route.request().postDataJSON();
+        sent.push([order.duration_ms, order.id]);
+        if (!lose)
+            return route.continue();
+        // The first one reaches the console, the second one does not.
+        if (order.duration_ms === 1000)
+            await route.fetch();
+        return route.abort('connectionreset');
+    });
+    visit.away = true;
+    const message = visit.text(/^Not started: The console cannot be reached/);
+    await visit.button('Start').click();
+    await visit.sees(message);
+    await visit.sees(visit.text(/what had begun is not begun twice/));
+    await visit.field('Seconds').fill('2');
+    await visit.seesNo(message);
+    await visit.button('Start').click();
+    await visit.sees(message);
+    await visit.field('Seconds').fill('1');
+    lose = false;
+    await visit.button('Start').click();
+    await visit.seesTitle('CPU capture of store-0');
+    assert.deepEqual(sent.map(([ms]) => ms), [1000, 2000, 1000]);
+    assert.equal(sent[2][1], sent[0][1]);
+    const { captures } = (await c.api('GET', 'captures?app=store', { role: 'viewer' })).body;
+    assert.equal(captures.length, 1);
+});
+
 test('captures: how far back is in the URL', inRelease, async t => {
     const c = await startConsole(t);
     const browser = await startBrowser(t, c);

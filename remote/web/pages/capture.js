@@ -207,23 +207,25 @@ function Cost({ draft, targets }) {
 
 // ---- a new capture -------------------------------------------------------------------------------------------------
 
-// Sending the order.  It keeps its id until it was taken or changed: sent twice, it is started once.
+// Sending the order.  Where it is not known whether it was taken, the same order keeps its id, also when others were tried
+// in between: sent twice, it is started once.  An error is that of its order and goes when another one is filled in.
 function useStart(draft, targets) {
-    const [state, setState] = useState({ busy: false, error: null });
-    const sent = useRef({ text: '', id: '' });
+    const [state, setState] = useState({ text: '', busy: false, error: null });
+    const ids = useRef(new Map()); // order as text → its id
+    const text = JSON.stringify(orderOf(draft, targets, ''));
     const start = async () => {
-        const text = JSON.stringify(orderOf(draft, targets, ''));
-        if (sent.current.text !== text) sent.current = { text, id: uuid7() };
-        const { id } = sent.current;
-        setState({ busy: true, error: null });
+        const id = ids.current.get(text) ?? uuid7();
+        ids.current.set(text, id);
+        setState({ text, busy: true, error: null });
         try {
             learn(await post('captures', orderOf(draft, targets, id)));
             go(href(['capture', id]));
         } catch (error) {
-            setState({ busy: false, error });
+            if (error.status >= 400 && error.status < 500) ids.current.delete(text);
+            setState({ text, busy: false, error });
         }
     };
-    return [start, state];
+    return [start, { busy: state.busy, error: state.text === text ? state.error : null }];
 }
 
 function Start({ draft, targets }) {

@@ -6,18 +6,20 @@ import { ErrorMessage } from './message.js';
 import { Table } from './table.js';
 import { get } from '../api.js';
 import { ago, bytes, time } from '../format.js';
-import { useLive } from '../live.js';
+import { sameItems, useLive } from '../live.js';
 import { mergeCaptures, standing, whereText } from '../phases.js';
 import { kindText, nameOf } from '../processes.js';
 import { href } from '../url.js';
 
 const ASKED = 100;
 const SHOWN = 10;
+const NONE = [];
 
 // [captures, error] of { app } or { app, host, instance }, newest first.
 export function useCapturesOf({ app, host, instance }) {
     const [state, setState] = useState({ query: '', captures: [], error: null });
-    const live = useLive((s) => s.captures);
+    const belongs = (c) => c.app === app && (!host || (c.host === host && c.instance === instance));
+    const live = useLive((s) => [...s.captures.values()].filter(belongs), sameItems);
     const connected = useLive((s) => s.connected);
     const query = new URLSearchParams({ app, ...(host && { host }), limit: ASKED }).toString();
     useEffect(() => {
@@ -27,11 +29,8 @@ export function useCapturesOf({ app, host, instance }) {
             (error) => control.signal.aborted || setState((old) => ({ ...old, error })));
         return () => control.abort();
     }, [query, connected]);
-    const belongs = (c) => c.app === app && (!host || (c.host === host && c.instance === instance));
-    const known = state.query === query ? state.captures : [];
-    const turn = [...live.values()].filter(belongs);
-    const captures = useMemo(() => mergeCaptures(known.filter(belongs), turn, belongs),
-        [known, turn.map((c) => `${c.id}${c.state}${c.phase}${c.profile}`).join()]);
+    const known = state.query === query ? state.captures : NONE;
+    const captures = useMemo(() => mergeCaptures(known.filter(belongs), live, belongs), [known, live]);
     return [captures, state.error];
 }
 
