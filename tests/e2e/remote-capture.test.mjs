@@ -67,6 +67,22 @@ test('two hosts, three apps: cpu and heap at the same time, read as tables and t
     assert.deepEqual((await c.api('GET', `profiles/${ends[0].id}/tree`, { role: 'viewer' })).body, tree);
 });
 
+test('code for which V8 names no file is not taken for native code', async t => {
+    const c = await startConsole(t);
+    const a = await linked(t, c, [{ name: 'evaluated', script: appFile('evaluated.js') }]);
+    await c.waitProcess(a.id, 'evaluated', 'heap');
+    const [heap] = await c.capture([{ host: a.id, app: 'evaluated' }], { kind: 'heap', duration_ms: 1500 });
+    await c.waitEnd(heap.id, 'done');
+    const { functions } = (await c.api('GET', `profiles/${heap.id}/top`, { role: 'viewer' })).body;
+    const [guilty] = functions;
+    assert.deepEqual([guilty.function, guilty.url, guilty.role], ['evaluatedAllocator', '', 'no-file']);
+    const tree = (await c.api('GET', `profiles/${heap.id}/tree`, { role: 'viewer' })).body;
+    assert.equal(tree.functions.find(one => one.function === 'evaluatedAllocator').role, 'no-file');
+    // What has a file, or a place of its own in V8, keeps what it had.
+    assert.equal(tree.functions[0].role, 'root');
+    assert.ok(functions.every(one => one.url === '' || one.role === ''));
+});
+
 test('manual stop keeps the result, cancel drops it', async t => {
     const c = await startConsole(t);
     const a = await linked(t, c, [cpuApp('api', { instances: 2 })]);
