@@ -112,6 +112,10 @@ test('new capture: what is chosen there, and how, is in the URL', inRelease, asy
         await ready(one);
         await one.sees(one.field('Interval in µs'));
     });
+    // An interval of one kind is none of the other: the kind is chosen in one place.
+    assert.equal(await visit.radio('Memory').count(), 0);
+    await visit.choose('Heap');
+    await visit.wait('no interval', async () => visit.params.kind === 'heap' && visit.params.interval === undefined);
     // Whoever came with a choice sees the form alone, until others are wanted.
     await visit.goto(`/capture?pick=${visit.params.pick}`);
     await visit.sees(visit.text('can be captured now'));

@@ -162,7 +162,8 @@ function Choosing({ draft, targets }) {
             ${targets.length > 0 && html`<button type="button" aria-expanded=${String(choosing)}
                 onClick=${() => draft.change({ choose: choosing ? null : '1' })}>
                 ${choosing ? 'Enough chosen' : 'Choose others'}</button>`}</div>
-        ${choosing && loaded && processes.size > 0 && html`<${Picker} processes=${processes} hosts=${hosts} />`}
+        ${choosing && loaded && processes.size > 0 && html`<${Picker} processes=${processes} hosts=${hosts}
+            kindChosen />`}
         ${choosing && loaded && processes.size === 0 && html`<p>No process is known. <a href=${href(['fleet'])}>How to
             link a host</a></p>`}
     </section>`;

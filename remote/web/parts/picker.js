@@ -36,15 +36,15 @@ export const processHref = (p) => href(['process', p.host, p.app, String(p.insta
 
 // ---- tools ---------------------------------------------------------------------------------------------------------
 
-function Tools({ picker, shown, all }) {
+function Tools({ picker, shown, all, kindChosen }) {
     const { kind, group, view, q, change } = picker;
     return html`<div class="picker-tools" role="search" aria-label="Processes">
         <label class="picker-filter">Filter
             <input type="search" value=${q} placeholder="app, host, status or pid" aria-keyshortcuts="/"
                 onInput=${(e) => change({ q: e.target.value })} />
         </label>
-        <${Choice} label="Colour by" name="kind" value=${kind} choices=${{ cpu: 'CPU', heap: 'Memory' }}
-            onChange=${(id) => change({ kind: id })} />
+        ${!kindChosen && html`<${Choice} label="Colour by" name="kind" value=${kind}
+            choices=${{ cpu: 'CPU', heap: 'Memory' }} onChange=${(id) => change({ kind: id })} />`}
         ${view === 'tiles' && html`<${Choice} label="Group by" name="group" value=${group} choices=${GROUPS}
             onChange=${(id) => change({ group: id })} />`}
         <${Choice} label="Show" name="view" value=${view} choices=${VIEWS}
@@ -145,14 +145,14 @@ const KEYS = [
     { key: 'Shift', what: 'With an arrow or a click: choose all in between' },
 ];
 
-// processes, hosts: the Maps of live.js.
-export function Picker({ processes, hosts }) {
+// processes, hosts: the Maps of live.js; kindChosen: the page chooses the kind of capture, and with it the colours.
+export function Picker({ processes, hosts, kindChosen }) {
     useKeys(KEYS);
     const picker = usePicker();
     const all = sortProcesses([...processes.values()], '');
     const shown = filterProcesses(all, picker.q);
     const View = picker.view === 'table' ? TableView : TileView;
-    return html`<${Tools} picker=${picker} shown=${shown.length} all=${all.length} />
+    return html`<${Tools} picker=${picker} shown=${shown.length} all=${all.length} kindChosen=${kindChosen} />
         ${shown.length === 0 && html`<p class="empty-filter">No process matches “${picker.q}”.
             ${' '}<button type="button" class="quiet" onClick=${() => picker.change({ q: null })}>
                 Clear the filter</button></p>`}
