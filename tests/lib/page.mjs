@@ -375,9 +375,10 @@ export class Visit {
         return found.violations.map(one => `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map(node => `${node.target} ${node.failureSummary}`).join(' | ')}`);
     }
 
-    // What the page's main thread needs per second, in ms, as the browser itself counts all tasks of it (script, style, layout,
-    // paint, garbage collection): {cpu, wall, parts}, `wall` with what it had to wait for a core, `parts` of the CPU time.
-    async mainThread(seconds) {
+    // What the page's main thread needs while do_() runs, in ms, as the browser itself counts all tasks of it (script, style,
+    // layout, paint, garbage collection): {cpu, wall, parts, result}, `wall` with what it had to wait for a core, `parts` of the
+    // CPU time.
+    async busy(do_) {
         const sessions = await Promise.all(['threadTicks', 'timeTicks'].map(async timeDomain => {
             const session = await this.context.newCDPSession(this.page);
             await session.send('Performance.enable', { timeDomain });
@@ -388,11 +389,19 @@ export class Visit {
             const { metrics } = await session.send('Performance.getMetrics');
             return names.map(name => metrics.find(one => one.name === name).value);
         }));
-        const began = performance.now(), before = await read();
-        await this.page.evaluate(ms => new Promise(resolve => setTimeout(resolve, ms)), seconds * 1000);
-        const after_ = await read(), passed = (performance.now() - began) / 1000;
-        const [[cpu, ...parts], [wall]] = after_.map((values, i) => values.map((value, k) => (value - before[i][k]) * 1000 / passed));
-        return { cpu, wall, parts: { script: parts[0], layout: parts[1], style: parts[2] } };
+        const before = await read(), result = await do_(), after_ = await read();
+        await Promise.all(sessions.map(session => session.detach()));
+        const [[cpu, script, layout, style], [wall]] = after_.map((values, i) => values.map((value, k) => (value - before[i][k]) * 1000));
+        return { cpu, wall, parts: { script, layout, style }, result };
+    }
+
+    // The same per second.
+    async mainThread(seconds) {
+        const began = performance.now();
+        const { cpu, wall, parts } = await this.busy(() =>
+            this.page.evaluate(ms => new Promise(resolve => setTimeout(resolve, ms)), seconds * 1000));
+        const passed = (performance.now() - began) / 1000;
+        return { cpu: cpu / passed, wall: wall / passed, parts: Object.fromEntries(Object.entries(parts).map(([name, ms]) => [name, ms / passed])) };
     }
 }
 

@@ -1,22 +1,22 @@
-// How long the flame graph takes for a tree, measured in the page by its own marks.  For page.evaluate() on any page of
-// the console:
-//
-//     await page.evaluate(measureFlame, { tree: wideTree(200000), width: 1280, height: 720 })
-//
-// → { boxes, first (ms from the answer of the console to the pixels of the first picture, all of it), layout and draw (the
-// parts of that which the page marks), again (ms of the second picture, with its pixels), inked (part of the pixels that
-// are not background) }.  It stands alone, as its text is sent to the page.
-export async function measureFlame({ tree, width, height }) {
-    const { openProfile, pictureFor, boxName } = await import('/flame/state.js');
-    const { draw, fit } = await import('/flame/canvas.js');
-    const { SCHEMES, packageColours } = await import('/flame/colour.js');
-    const { seenRows } = await import('/flame/layout.js');
-    const last = (name) => performance.getEntriesByName(name, 'measure').at(-1).duration;
+// How long the flame graph takes for a tree, measured in the page.  For page.evaluate() on any page of the console, in this
+// order; each stands alone, as its text is sent to the page.
+
+// Brings what is measured into the page, and nothing of it to a run.
+export async function prepareFlame({ tree, width, height }) {
+    const modules = await Promise.all(['state', 'canvas', 'colour', 'layout'].map((name) => import(`/flame/${name}.js`)));
     const canvas = document.createElement('canvas');
     document.body.append(canvas);
+    window.flame = Object.assign({ tree, width, height, canvas }, ...modules);
+}
+
+// → { boxes, first (ms from the answer of the console to the pixels of the first picture, all of it), layout and draw (the
+// parts of that which the page marks) }
+export function measureFlame() {
+    const { tree, width, height, canvas, openProfile, pictureFor, boxName, draw, fit, SCHEMES, packageColours, seenRows } = window.flame;
+    const last = (name) => performance.getEntriesByName(name, 'measure').at(-1).duration;
     const began = performance.now();
     const profile = openProfile(tree), scheme = SCHEMES.light;
-    const { picture } = pictureFor(profile, {}), layout = last('flame-layout');
+    const { picture } = pictureFor(profile, {});
     const fills = packageColours(picture.functions, 'light'), known = [];
     const look = {
         rows: seenRows(picture, 0, 1 / 4000, false), zoom: 0, top: 0, up: false, fills, scheme,
@@ -24,16 +24,19 @@ export async function measureFlame({ tree, width, height }) {
     };
     fit(canvas, width, height);
     // What is drawn is only queued until somebody looks.
-    const paint = () => {
+    window.flame.paint = () => {
         draw(canvas, picture, look, (func) => known[func] ??= boxName(profile, picture.functions[func]));
         return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
     };
-    const pixels = paint(), first = performance.now() - began, drawn = last('flame-draw');
-    const second = performance.now();
-    paint();
-    const again = performance.now() - second;
+    window.flame.paint();
+    return { boxes: picture.count, first: performance.now() - began, layout: last('flame-layout'), draw: last('flame-draw') };
+}
+
+// → { again (ms of a second picture, with its pixels), inked (part of the pixels that are not background) }
+export function lookAgain() {
+    const began = performance.now(), pixels = window.flame.paint(), again = performance.now() - began;
     let inked = 0;
     for (let i = 0; i < pixels.length; i += 4) inked += pixels[i] + pixels[i + 1] + pixels[i + 2] < 765 ? 1 : 0;
-    canvas.remove();
-    return { boxes: picture.count, first, layout, draw: drawn, again, inked: inked / (pixels.length / 4) };
+    window.flame.canvas.remove();
+    return { again, inked: inked / (pixels.length / 4) };
 }
