@@ -52,12 +52,17 @@ static void on_conn_closed(struct conn *conn, int reason);
 
 /* ---- opening and closing --------------------------------------------------------------------- */
 
-static void say_hello(struct agent *a)
+static void ask_hello(struct agent *a)
 {
     AUTOJSON json_t *hello = json_object();
     json_set_int(hello, "version", WIRE_VERSION);
     json_set_string(hello, "program", "proctor-agent");
     (void)conn_request(&a->conn, "hello", "hello", hello, -1);
+}
+
+static void say_hello(struct agent *a)
+{
+    ask_hello(a);
     (void)uv_timer_start(&a->deadline, on_deadline, HELLO_MS, 0);
 }
 
@@ -89,6 +94,7 @@ int agent_open(struct agent *a, uv_loop_t *loop, const char *home, int fd,
         captures_close(&a->captures);
         return r;
     }
+    conn_forgive_torn(&a->conn);
     a->delivery = delivery_new(&a->captures);
     a->link = link_new(loop, home, &a->conn, &a->captures, a->delivery);
     (void)uv_timer_init(loop, &a->deadline);
@@ -225,6 +231,19 @@ static void take_request(struct agent *a, const struct msg *m)
         request->of_captures(&a->captures, m);
 }
 
+/* Its predecessor may have died before it could answer our hello. */
+static void take_restarted(struct agent *a)
+{
+    log_info("another supervisor goes on");
+    if (a->phase == AGENT_HELLO) {
+        say_hello(a);
+        return;
+    }
+    ask_hello(a);
+    captures_restarted(&a->captures);
+    link_restarted(a->link);
+}
+
 static void take_notification(struct agent *a, const struct msg *m)
 {
     char why[256];
@@ -242,6 +261,11 @@ static void take_notification(struct agent *a, const struct msg *m)
 static void on_msg(struct conn *conn, struct msg *m)
 {
     struct agent *a = conn->arg;
+    if (a->phase != AGENT_CLOSING && m->kind == MSG_NOTIFICATION &&
+        str_eq(m->method, "restarted")) {
+        take_restarted(a);
+        return;
+    }
     switch (a->phase) {
     case AGENT_HELLO:
         take_hello(a, m);
@@ -261,7 +285,8 @@ static void on_msg(struct conn *conn, struct msg *m)
         return;
     case MSG_RESULT:
     case MSG_ERROR:
-        if (!link_on_answer(a->link, m))
+        /* Said again to another supervisor, it changes nothing. */
+        if (!str_eq(m->id, "hello") && !link_on_answer(a->link, m))
             captures_on_answer(&a->captures, m);
         return;
     }

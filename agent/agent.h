@@ -3,9 +3,10 @@
  *     hello → serving → closing
  *
  * The agent has no clients of its own: all requests come through the supervisor, over the
- * socketpair that it was started with.  When that ends the supervisor is gone; the agent then
- * finishes writing and ends, and the next supervisor starts another agent, which goes on with what
- * is in the spool. */
+ * socketpair that it was started with, and which outlives the supervisor: another one says
+ * `restarted`, and is asked again for what has no answer.  When the socketpair ends nobody is left;
+ * the agent then finishes writing and ends, and the next supervisor starts another agent, which goes
+ * on with what is in the spool. */
 #pragma once
 
 #include <stdbool.h>

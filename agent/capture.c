@@ -171,6 +171,19 @@ static void ask(struct capture *c, int fd)
                        params, fd);
 }
 
+void capture_ask_again(struct capture *c)
+{
+    strlist_clear(&c->waiters);
+    if (!c->asked || c->settling)
+        return;
+    c->asked_again = true;
+    ask(c, -1);
+    if (c->cancel_wanted || c->timed_out)
+        tell(c->home->conn, c->record.id, "cancel", "probe.cancel");
+    else if (c->stop_wanted)
+        tell(c->home->conn, c->record.id, "stop", "probe.stop");
+}
+
 static void send_progress(struct capture *c)
 {
     if (c->record.phase_count == 0 || c->waiters.count == 0)
@@ -293,8 +306,22 @@ static void fail_agent_gone(struct capture *c)
     fail(c, ERR_AGENT_GONE, message);
 }
 
+static void fail_lost(struct capture *c)
+{
+    AUTOFREE char *message =
+        xasprintf("the supervisor was restarted while the capture was in phase "
+                  "%s, and does not know it any more",
+                  record_phase(&c->record));
+    fail(c, ERR_PROBE_GONE, message);
+}
+
 static void take_error(struct capture *c, const struct msg *m)
 {
+    if (c->asked_again && m->error == ERR_NOT_FOUND && !c->cancel_wanted &&
+        c->record.phase_count > 0) {
+        fail_lost(c);
+        return;
+    }
     if (c->resumed && m->error == ERR_NOT_FOUND) {
         fail_agent_gone(c);
         return;

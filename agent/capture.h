@@ -65,6 +65,7 @@ struct capture {
     int64_t retry_ms;
     bool resumed;
     bool asked;         /* the supervisor knows it */
+    bool asked_again;   /* another one was asked */
     bool stop_wanted;   /* by a requester, before the supervisor was asked */
     bool cancel_wanted; /* by a requester */
     bool timed_out;     /* by the watchdog */
@@ -86,6 +87,9 @@ struct capture *capture_resume(struct capture_home *home, struct record *r);
 
 /* Asks the supervisor what became of it. */
 void capture_ask(struct capture *c);
+
+/* Another supervisor: it is asked again for what has no answer, and whoever waited for ours has gone with the one before. */
+void capture_ask_again(struct capture *c);
 
 /* A request that wants its answer; the same id again counts once.  ERR_BUSY when there are too
  * many. */

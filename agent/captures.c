@@ -137,6 +137,15 @@ void captures_resume(struct captures *cs)
     read_again_later(cs);
 }
 
+void captures_restarted(struct captures *cs)
+{
+    struct capture *c;
+    strlist_clear(&cs->list_waiters);
+    cs->list_answers = 0;
+    LIST_EACH(c, &cs->live)
+    capture_ask_again(c);
+}
+
 void captures_close(struct captures *cs)
 {
     struct capture *c;

@@ -69,6 +69,9 @@ int captures_open(struct captures *cs, uv_loop_t *loop, struct conn *conn, const
  */
 void captures_resume(struct captures *cs);
 
+/* Another supervisor: it is asked again for what has no answer; nobody waits for ours. */
+void captures_restarted(struct captures *cs);
+
 /* Puts the live captures down and what is being compressed; the loop then runs until those that are being written are done. */
 void captures_close(struct captures *cs);
 

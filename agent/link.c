@@ -385,6 +385,14 @@ void link_status(struct link *l, const struct msg *m)
     (void)conn_result(l->conn, m->id, status, -1);
 }
 
+void link_restarted(struct link *l)
+{
+    l->set_alone = l->set_request != NULL;
+    strlist_clear(&l->remove_requests);
+    processes_ask_again(&l->processes);
+    logs_ask_again(&l->logs);
+}
+
 bool link_on_answer(struct link *l, const struct msg *m)
 {
     if (logs_on_answer(&l->logs, m))
@@ -419,6 +427,7 @@ void link_free(struct link *l)
     uplink_free(l->uplink);
     identity_clear(&l->id);
     strlist_clear(&l->remove_requests);
+    logs_clear(&l->logs);
     free(l->set_request);
     free(l->home);
     free(l);

@@ -39,5 +39,8 @@ void link_set(struct link *l, const struct msg *m);
 void link_status(struct link *l, const struct msg *m);
 void link_remove(struct link *l, const struct msg *m);
 
+/* Another supervisor: nobody waits for an answer of ours any more, and what we have asked is asked again. */
+void link_restarted(struct link *l);
+
 /* An answer of the supervisor's to one of our own requests: false when it is none of ours. */
 bool link_on_answer(struct link *l, const struct msg *m);

@@ -14,6 +14,7 @@
 #include "agent/renewal.h"
 #include "agent/uplink_session.h"
 #include "lib/base/str.h"
+#include "lib/secure/hash.h"
 
 struct enrol;
 struct uplink;
@@ -52,6 +53,8 @@ struct link {
     /* link.set */
     struct enrol *enrol;
     char *set_request; /* that waits for enrolment, then for the first connection; NULL: none */
+    char set_token[SHA256_TEXT]; /* its hash */
+    bool set_alone;              /* who asked has gone, and may ask again */
     uv_timer_t set_deadline;
 
     /* link.remove */

@@ -44,10 +44,32 @@ static bool has_linked(const struct link *l, const struct enrol_token *token)
     return !l->set_request && !l->removing && l->id.host && str_eq(l->id.token, hash);
 }
 
+/* The same request once more, of somebody who has lost the supervisor that it came through. */
+static bool take_over(struct link *l, const struct enrol_token *token, const char *request)
+{
+    char hash[SHA256_TEXT];
+    enrol_token_hash(token, hash);
+    if (!l->set_alone || !l->set_request || !str_eq(l->set_token, hash))
+        return false;
+    free(l->set_request);
+    l->set_request = xstrdup(request);
+    l->set_alone = false;
+    return true;
+}
+
+static void tell_phase(struct link *l)
+{
+    /* It can take longer than the supervisor waits for a sign. */
+    AUTOJSON json_t *progress = json_object();
+    json_set_string(progress, "phase", "enrol");
+    (void)conn_progress(l->conn, l->set_request, progress);
+}
+
 /* Answers as if it had been here all the time. */
 static void attach(struct link *l, const struct msg *m)
 {
     l->set_request = xstrdup(m->id);
+    l->set_alone = false;
     if (l->state != LINK_CONNECTING) {
         link_set_tried(l);
         return;
@@ -67,6 +89,11 @@ void link_set(struct link *l, const struct msg *m)
         return;
     int r = enrol_token_parse(json_string_value(given), json_string_length(given), &token, text,
                               sizeof text);
+    if (r == 0 && take_over(l, &token, m->id)) {
+        secret_wipe(&token, sizeof token);
+        tell_phase(l);
+        return;
+    }
     if (r == 0 && has_linked(l, &token)) {
         secret_wipe(&token, sizeof token);
         attach(l, m);
@@ -83,10 +110,9 @@ void link_set(struct link *l, const struct msg *m)
         return;
     }
     l->set_request = xstrdup(m->id);
-    /* It can take longer than the supervisor waits for a sign. */
-    AUTOJSON json_t *progress = json_object();
-    json_set_string(progress, "phase", "enrol");
-    (void)conn_progress(l->conn, m->id, progress);
+    l->set_alone = false;
+    enrol_token_hash(&token, l->set_token);
+    tell_phase(l);
     log_info("enrolling at the console at %s", token.address);
     l->enrol = enrol_start(l->loop, l->home, &token, on_enrolled, l);
     secret_wipe(&token, sizeof token);

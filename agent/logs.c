@@ -42,11 +42,27 @@ static void refuse(struct logs *l, const char *id, int code, const char *text)
     (void)l->send(l->arg, "log.refused", fields);
 }
 
+void logs_ask_again(struct logs *l)
+{
+    const char *id;
+    json_t *params;
+    json_object_foreach(l->asked, id, params)(void)
+        conn_request(l->conn, id, "log.tail", params, -1);
+}
+
+void logs_clear(struct logs *l)
+{
+    json_decref(l->asked);
+    l->asked = NULL;
+}
+
 void logs_get(struct logs *l, const json_t *message)
 {
     char id[sizeof PREFIX + UUID_TEXT];
     const char *given = json_get_string(message, "id", "");
-    if (l->waiting >= LIMIT_LOG_WAITING) {
+    if (!l->asked)
+        l->asked = json_object();
+    if (json_object_size(l->asked) >= LIMIT_LOG_WAITING) {
         refuse(l, given, ERR_BUSY, "too many questions for logs wait already");
         return;
     }
@@ -56,7 +72,7 @@ void logs_get(struct logs *l, const json_t *message)
     json_set_string(params, "stream", json_get_string(message, "stream", ""));
     json_set_int(params, "lines", json_get_int(message, "lines", 1));
     (void)snprintf(id, sizeof id, PREFIX "%s", given);
-    l->waiting++;
+    (void)json_object_set(l->asked, id, params);
     (void)conn_request(l->conn, id, "log.tail", params, -1);
 }
 
@@ -93,9 +109,8 @@ bool logs_on_answer(struct logs *l, const struct msg *m)
     if (!str_starts(m->id, PREFIX))
         return false;
     const char *id = m->id + strlen(PREFIX);
-    if (l->waiting > 0)
-        l->waiting--;
-    if (!l->open)
+    /* One that was asked again may be answered twice. */
+    if (!l->asked || json_object_del(l->asked, m->id) < 0 || !l->open)
         return true;
     if (m->kind == MSG_RESULT)
         tell(l, id, m->result);

@@ -16,7 +16,8 @@ struct logs {
     logs_send_cb send;
     void *arg;
     bool open;
-    unsigned waiting; /* questions that the supervisor has not answered */
+    json_t *
+        asked; /* questions that the supervisor has not answered: our request's id → params; NULL: none yet */
 };
 
 void logs_init(struct logs *l, struct conn *conn, logs_send_cb send, void *arg);
@@ -25,8 +26,13 @@ void logs_init(struct logs *l, struct conn *conn, logs_send_cb send, void *arg);
 void logs_open(struct logs *l);
 void logs_close(struct logs *l);
 
+/* Asks another supervisor again. */
+void logs_ask_again(struct logs *l);
+
 /* The message log.get; its fields were checked. */
 void logs_get(struct logs *l, const json_t *message);
 
 /* An answer of the supervisor's: false when it is none to a question of ours. */
 bool logs_on_answer(struct logs *l, const struct msg *m);
+
+void logs_clear(struct logs *l);

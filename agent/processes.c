@@ -43,6 +43,13 @@ static void ask(struct processes *p)
     (void)conn_request(p->conn, PROCESSES_REQUEST, "host.list", NULL, -1);
 }
 
+void processes_ask_again(struct processes *p)
+{
+    p->asked_ms = 0;
+    if (p->open)
+        ask(p);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     ask(timer->data);

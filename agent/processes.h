@@ -38,6 +38,9 @@ void processes_init(struct processes *p, uv_loop_t *loop, struct conn *conn, pro
 void processes_open(struct processes *p);
 void processes_close(struct processes *p);
 
+/* Asks another supervisor again. */
+void processes_ask_again(struct processes *p);
+
 /* The supervisor's answer. */
 void processes_on_answer(struct processes *p, const struct msg *m);
 

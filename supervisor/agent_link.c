@@ -19,6 +19,7 @@
 #include "lib/wire/msg.h"
 #include "supervisor/captures.h"
 #include "supervisor/control.h"
+#include "supervisor/kept_json.h"
 #include "supervisor/log_tail.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/views.h"
@@ -45,10 +46,12 @@ struct relay {
     json_t *params;
     /* An answer or progress is due by then; 0: not waiting, or the agent has shown that it works on it. */
     int64_t due_ms;
+    bool sent;   /* to the agent that is there */
     bool blamed; /* an agent was replaced because of it */
 };
 
 /* The steps, in the order in which they run. */
+static bool adopt_agent(struct agent_link *a);
 static int spawn_agent(struct agent_link *a);
 static void on_msg(struct conn *c, struct msg *m);
 static void on_conn_closed(struct conn *c, int reason);
@@ -74,14 +77,83 @@ void agent_link_init(struct agent_link *a, struct supervisor *sup)
 
 /* ---- starting and restarting ----------------------------------------------------------------- */
 
+/* What the next supervisor must know. */
+static void keep(const struct agent_link *a)
+{
+    AUTOJSON json_t *j = json_object();
+    json_set_int(j, "pid", agent_link_pid(a));
+    json_set_bool(j, "greeted", a->greeted);
+    json_set_int(j, "started_ms", a->started_ms);
+    json_set_int(j, "backoff_ms", a->backoff_ms);
+    kept_json_put(&a->sup->keep, j, "agent.json");
+}
+
 void agent_link_start(struct agent_link *a)
 {
+    if (adopt_agent(a))
+        return;
+    if (a->sup->safe) {
+        log_warn(0, "no agent is started, since the supervisor only watches now");
+        return;
+    }
     a->started_ms = now_ms(a);
+    a->hello_due_ms = a->started_ms + ANSWER_MS;
     int r = spawn_agent(a);
     if (r < 0) {
         log_err(r, "the agent cannot be started");
         try_later(a);
     }
+}
+
+static void watch_agent(struct agent_link *a, struct process *process, int sock, bool restarted)
+{
+    a->process = process;
+    a->conn_open =
+        conn_open_peeking(&a->conn, &a->sup->loop, sock, restarted, on_msg, on_conn_closed, a) == 0;
+    if (a->conn_open)
+        return;
+    keep_drop(&a->sup->keep, "agent.sock");
+    (void)process_signal(a->process, SIGKILL);
+}
+
+/* Its records and captures survive this, as any death of the agent; the next one is of the version that is installed now. */
+static void replace_agent(struct agent_link *a)
+{
+    log_info("the agent makes room for one of the new version");
+    a->leaving = true;
+    (void)process_signal(a->process, SIGTERM);
+    (void)uv_timer_start(&a->timer, on_timer, END_MS, 0);
+}
+
+/* One whose pidfd was not stored has not been told anything: without its socket it ends by itself. */
+static bool adopt_agent(struct agent_link *a)
+{
+    struct keep_link *k = &a->sup->keep;
+    AUTOJSON json_t *kept = kept_json_get(k, "agent.json");
+    int sock = keep_take(k, "agent.sock");
+    int pidfd = keep_take(k, "agent.pid");
+    int64_t backoff_ms = json_get_int(kept, "backoff_ms", a->backoff_ms);
+    if (backoff_ms > BACKOFF_MIN_MS && backoff_ms <= BACKOFF_MAX_MS)
+        a->backoff_ms = (unsigned)backoff_ms;
+    if (sock < 0 || pidfd < 0) {
+        keep_drop(k, "agent.*");
+        if (sock >= 0)
+            (void)close(sock);
+        if (pidfd >= 0)
+            (void)close(pidfd);
+        return false;
+    }
+    pid_t pid = kept_pid(pidfd);
+    if (pid <= 0)
+        pid = (pid_t)json_get_int(kept, "pid", 0);
+    a->started_ms = json_get_int(kept, "started_ms", now_ms(a));
+    a->greeted = json_get_bool(kept, "greeted", false);
+    a->hello_due_ms = now_ms(a) + ANSWER_MS;
+    watch_agent(a, process_adopt(&a->sup->loop, pid, pidfd, NULL, on_exited, a), sock, true);
+    log_info("agent %d goes on", (int)pid);
+    if (k->flags & KEEP_UPGRADED)
+        replace_agent(a);
+    return true;
 }
 
 static int spawn_agent(struct agent_link *a)
@@ -102,16 +174,20 @@ static int spawn_agent(struct agent_link *a)
                             .fd_count = 4,
                             .new_session = true};
     enum spawn_step step;
-    int r = spawn_start(&s, &pid, &pidfd, &step);
+    struct keep_link *k = &a->sup->keep;
+    int r = keep_store(k, pair[0], "agent.sock");
+    if (r == 0)
+        r = spawn_start(&s, &pid, &pidfd, &step);
     (void)close(pair[1]);
     if (r < 0) {
+        keep_drop(k, "agent.sock");
         (void)close(pair[0]);
         return r;
     }
-    a->process = process_watch(&a->sup->loop, pid, pidfd, NULL, on_exited, a);
-    a->conn_open = conn_open(&a->conn, &a->sup->loop, pair[0], on_msg, on_conn_closed, a) == 0;
-    if (!a->conn_open)
-        (void)process_signal(a->process, SIGKILL);
+    if (keep_store(k, pidfd, "agent.pid") < 0)
+        log_warn(0, "the agent cannot be kept for another supervisor");
+    watch_agent(a, process_watch(&a->sup->loop, pid, pidfd, NULL, on_exited, a), pair[0], false);
+    keep(a);
     log_info("agent started, pid %d", (int)pid);
     return 0;
 }
@@ -119,9 +195,13 @@ static int spawn_agent(struct agent_link *a)
 static void on_conn_closed(struct conn *c, int reason)
 {
     struct agent_link *a = c->arg;
-    a->conn_open = a->greeted = false;
+    struct relay *relay;
+    a->conn_open = a->greeted = a->met = false;
+    keep_drop(&a->sup->keep, "agent.sock");
+    LIST_EACH(relay, &a->relays)
+    relay->sent = false;
     /* An agent that closed its only connection, or broke it, is of no use any more. */
-    if (a->process && !a->ending)
+    if (a->process && !a->ending && !a->leaving)
         (void)process_signal(a->process, SIGKILL);
     if (!a->process)
         try_later(a);
@@ -131,9 +211,10 @@ static void on_exited(void *arg, struct exit_status status)
 {
     struct agent_link *a = arg;
     a->process = NULL;
-    if (!a->ending)
-        log_warn(0, "agent: ended with %s %d, starting another",
-                 status.by_signal ? "signal" : "code", status.code);
+    keep_drop(&a->sup->keep, "agent.pid");
+    if (!a->ending && !a->leaving)
+        log_warn(0, "agent: %s, starting another", exit_status_text(&status));
+    a->leaving = false;
     if (a->conn_open)
         conn_close(&a->conn);
     else
@@ -152,6 +233,7 @@ static void try_later(struct agent_link *a)
         a->backoff_ms = BACKOFF_MIN_MS;
     (void)uv_timer_start(&a->timer, on_timer, a->backoff_ms, 0);
     a->backoff_ms = a->backoff_ms * 2 < BACKOFF_MAX_MS ? a->backoff_ms * 2 : BACKOFF_MAX_MS;
+    keep(a);
 }
 
 static void relay_free(struct relay *relay)
@@ -177,7 +259,7 @@ static void fail_relays(struct agent_link *a)
 static void on_timer(uv_timer_t *timer)
 {
     struct agent_link *a = timer->data;
-    if (a->ending) {
+    if (a->ending || a->leaving) {
         if (a->process)
             (void)process_signal(a->process, SIGKILL);
         return;
@@ -202,8 +284,8 @@ static bool is_overdue(struct agent_link *a)
     struct relay *relay;
     bool overdue = false;
     int64_t now = now_ms(a);
-    if (!a->greeted)
-        return now - a->started_ms > ANSWER_MS;
+    if (!a->met)
+        return now > a->hello_due_ms;
     LIST_EACH(relay, &a->relays)
     {
         if (!relay->due_ms || now <= relay->due_ms)
@@ -225,8 +307,8 @@ static void on_watch(uv_timer_t *timer)
         return;
     log_err(0, "the agent does not answer and is replaced");
     (void)process_signal(a->process, SIGKILL);
-    a->started_ms = now_ms(a);
-    a->greeted = false;
+    a->hello_due_ms = now_ms(a) + ANSWER_MS;
+    a->greeted = a->met = false;
 }
 
 void agent_link_end(struct agent_link *a)
@@ -261,6 +343,9 @@ static int64_t answer_ms(const char *method)
 
 static void send_relay(struct agent_link *a, struct relay *relay)
 {
+    if (relay->sent)
+        return;
+    relay->sent = true;
     relay->due_ms = now_ms(a) + answer_ms(relay->method);
     (void)conn_request(&a->conn, relay->id, relay->method, relay->params, -1);
 }
@@ -274,8 +359,9 @@ static void on_hello(struct agent_link *a, const struct msg *m)
     json_set_string(answer, "release", PROCTOR_VERSION);
     json_set_int(answer, "pid", getpid());
     (void)conn_result(&a->conn, m->id, answer, -1);
-    a->greeted = true;
+    a->greeted = a->met = true;
     a->down_since_ms = 0;
+    keep(a);
     LIST_EACH(relay, &a->relays)
     send_relay(a, relay);
 }
@@ -384,6 +470,12 @@ static void on_msg(struct conn *c, struct msg *m)
 void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_id,
                       const char *method, json_t *params)
 {
+    if (a->sup->safe && !a->process) {
+        peer_error(peer, peer_id, ERR_AGENT_GONE,
+                   "there is no agent, and the supervisor only watches the apps now, since it has "
+                   "crashed again and again; `proctor upgrade` starts it anew");
+        return;
+    }
     if (list_count(&a->relays) >= RELAYS_MAX) {
         peer_error(peer, peer_id, ERR_BUSY, "too many requests to the agent wait for an answer");
         return;
@@ -395,7 +487,7 @@ void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_
     relay->params = json_incref(params);
     uuid_make(relay->id);
     list_add(&a->relays, &relay->link, relay);
-    if (a->greeted)
+    if (a->met)
         send_relay(a, relay);
 }
 
@@ -409,13 +501,13 @@ void agent_link_forget_peer(struct agent_link *a, struct peer *peer)
 
 void agent_link_progress(struct agent_link *a, const char *id, json_t *params)
 {
-    if (a->greeted)
+    if (a->met)
         (void)conn_progress(&a->conn, id, params);
 }
 
 void agent_link_result(struct agent_link *a, const char *id, json_t *result)
 {
-    if (a->greeted)
+    if (a->met)
         (void)conn_result(&a->conn, id, result, -1);
 }
 

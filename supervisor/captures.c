@@ -20,6 +20,7 @@
 #include "supervisor/gate.h"
 #include "supervisor/inspector.h"
 #include "supervisor/instance.h"
+#include "supervisor/kept_json.h"
 #include "supervisor/policy.h"
 #include "supervisor/probe.h"
 #include "supervisor/supervisor.h"
@@ -34,6 +35,14 @@ enum {
     KEPT_MAX = 256, /* answers that no agent acknowledged; the oldest are dropped */
 };
 
+/* How far it is: noted before the step is done. */
+enum capture_step {
+    CAPTURE_OPENS,  /* the inspector is being opened */
+    CAPTURE_PROBED, /* a probe runs, or is about to */
+    CAPTURE_CHECKS, /* is the port closed? */
+    CAPTURE_ENDED,
+};
+
 struct capture {
     struct list link;
     struct captures *owner;
@@ -41,9 +50,12 @@ struct capture {
     char *request_id; /* the agent's: where progress and answer go */
     json_t *params;
     struct instance *instance; /* NULL when the instance was freed */
+    unsigned pm_id;            /* of the instance, also when that is gone */
     pid_t pid;
     int out_fd;
+    enum capture_step step;
     struct probe *probe;
+    json_t *probe_end; /* what it has said, until it is gone; NULL: nothing yet */
     char phase[16];
     bool local; /* somebody on this host has asked for it; else a console has */
     bool stop_wanted;
@@ -52,20 +64,24 @@ struct capture {
     bool closing_only; /* the present probe only closes a port that another one left */
     json_t *answer;    /* set at the end; kept until acknowledged */
     bool ended;
-    int error; /* the answer is this error when it is negative */
-    char *error_text;
 };
 
 /* The steps, in the order in which they run. */
 static int resolve(struct capture *c, char *reterr_text, size_t size);
 static void on_opened(void *arg, int r, const char *text);
 static void start_probe(struct capture *c, bool closing_only);
+static json_t *begin_message(struct capture *c, bool closing_only);
+static void run_probe(struct capture *c);
 static void on_phase(void *arg, const char *phase);
+static void on_probe_end(void *arg, const json_t *end);
 static void on_probe_done(void *arg, const json_t *end, bool overdue);
 static void on_closer_done(struct capture *c);
 static void on_checked(void *arg, bool left_open);
 static void release(struct capture *c);
 static void send_answer(struct capture *c);
+
+static const struct probe_watch probe_watch = {
+    .on_phase = on_phase, .on_end = on_probe_end, .on_done = on_probe_done};
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
@@ -92,6 +108,23 @@ static void forget_local(struct captures *cs, size_t at)
     l->count--;
 }
 
+/* Before the agent can ask for it. */
+static void keep_local(const struct captures *cs)
+{
+    if (cs->sup->keep.sock < 0)
+        return;
+    AUTOJSON json_t *record = json_object();
+    (void)json_object_set_new(record, "ids", captures_local_to_json(cs));
+    kept_json_put(&cs->sup->keep, record, "c.local");
+}
+
+static void restore_local(struct captures *cs)
+{
+    AUTOJSON json_t *record = kept_json_get(&cs->sup->keep, "c.local");
+    if (record)
+        captures_local_from_json(cs, json_object_get(record, "ids"));
+}
+
 void captures_expect(struct captures *cs, const char *id)
 {
     if (find_local(cs, id) >= 0)
@@ -99,6 +132,20 @@ void captures_expect(struct captures *cs, const char *id)
     if (cs->local.count == LOCAL_MAX)
         forget_local(cs, 0);
     strlist_add(&cs->local, id);
+    keep_local(cs);
+}
+
+json_t *captures_local_to_json(const struct captures *cs)
+{
+    return json_from_strlist(&cs->local);
+}
+
+void captures_local_from_json(struct captures *cs, const json_t *ids)
+{
+    strlist_clear(&cs->local);
+    json_to_strlist(ids, &cs->local);
+    while (cs->local.count > LOCAL_MAX)
+        forget_local(cs, 0);
 }
 
 /* Once: a second start of the same id attaches, or there is nothing to start any more. */
@@ -116,10 +163,16 @@ static void capture_free(struct capture *c)
     if (c->out_fd >= 0)
         (void)close(c->out_fd);
     free(c->request_id);
-    free(c->error_text);
     json_decref(c->params);
     json_decref(c->answer);
+    json_decref(c->probe_end);
     free(c);
+}
+
+static void capture_forget(struct capture *c)
+{
+    keep_drop(&c->owner->sup->keep, "c/%s.*", c->id);
+    capture_free(c);
 }
 
 void captures_clear(struct captures *cs)
@@ -154,7 +207,7 @@ static void drop_oldest_ended(struct captures *cs)
     size_t count = list_count(&cs->all);
     LIST_EACH(c, &cs->all)
     if (count > KEPT_MAX && c->ended) {
-        capture_free(c);
+        capture_forget(c);
         count--;
     }
 }
@@ -165,6 +218,194 @@ void captures_forget_instance(struct captures *cs, struct instance *in)
     LIST_EACH(c, &cs->all)
     if (c->instance == in)
         c->instance = NULL;
+}
+
+/* ---- for the next supervisor ----------------------------------------------------------------- */
+
+static json_t *to_json(const struct capture *c)
+{
+    json_t *j = json_object();
+    json_set_int(j, "step", c->step);
+    json_set_string(j, "request_id", c->request_id);
+    (void)json_object_set(j, "params", c->params);
+    json_set_int(j, "pm_id", c->pm_id);
+    json_set_int(j, "pid", c->pid);
+    json_set_string(j, "phase", c->phase);
+    json_set_bool(j, "local", c->local);
+    json_set_bool(j, "stop_wanted", c->stop_wanted);
+    json_set_bool(j, "cancel_wanted", c->cancel_wanted);
+    json_set_bool(j, "holds", c->holds);
+    json_set_bool(j, "closing_only", c->closing_only);
+    if (c->probe) {
+        json_set_int(j, "probe_pid", probe_pid(c->probe));
+        json_set_int(j, "deadline_ms", probe_deadline_ms(c->probe));
+    }
+    if (c->probe_end)
+        (void)json_object_set(j, "probe_end", c->probe_end);
+    if (c->answer)
+        (void)json_object_set(j, "answer", c->answer);
+    return j;
+}
+
+/* Called whenever something of it is another; before what depends on it is done. */
+static void keep(const struct capture *c)
+{
+    struct keep_link *k = &c->owner->sup->keep;
+    if (k->sock < 0)
+        return;
+    AUTOJSON json_t *j = to_json(c);
+    kept_json_put(k, j, "c/%s.json", c->id);
+}
+
+static struct capture *from_json(struct captures *cs, const char *id, const json_t *j)
+{
+    struct capture *c = xcalloc(1, sizeof *c);
+    c->owner = cs;
+    (void)snprintf(c->id, sizeof c->id, "%s", id);
+    c->step = (enum capture_step)json_get_int(j, "step", CAPTURE_ENDED);
+    c->request_id = xstrdup(json_get_string(j, "request_id", ""));
+    c->params = json_incref(json_object_get(j, "params"));
+    c->pm_id = (unsigned)json_get_int(j, "pm_id", 0);
+    c->pid = (pid_t)json_get_int(j, "pid", 0);
+    (void)snprintf(c->phase, sizeof c->phase, "%s", json_get_string(j, "phase", "open"));
+    c->local = json_get_bool(j, "local", false);
+    c->stop_wanted = json_get_bool(j, "stop_wanted", false);
+    c->cancel_wanted = json_get_bool(j, "cancel_wanted", false);
+    c->holds = json_get_bool(j, "holds", false);
+    c->closing_only = json_get_bool(j, "closing_only", false);
+    c->probe_end = json_incref(json_object_get(j, "probe_end"));
+    c->answer = json_incref(json_object_get(j, "answer"));
+    c->ended = c->step == CAPTURE_ENDED;
+    c->out_fd = -1;
+    list_add(&cs->all, &c->link, c);
+    return c;
+}
+
+static struct instance *find_instance(const struct supervisor *sup, unsigned pm_id)
+{
+    struct app *app;
+    struct instance *in;
+    LIST_EACH(app, &sup->apps)
+    LIST_EACH(in, &app->instances)
+    if ((unsigned)in->pm_id == pm_id)
+        return in;
+    return NULL;
+}
+
+/* What is set when its probe ends by itself. */
+static void limit(struct capture *c, uint64_t ms)
+{
+    if (!c->probe)
+        return;
+    probe_limit(c->probe, ms);
+    keep(c);
+}
+
+/* The order may have been queued when we died; it says nothing new when it was not. */
+static void repeat_orders(struct capture *c)
+{
+    if (c->closing_only)
+        return;
+    if (c->cancel_wanted)
+        probe_cancel(c->probe);
+    else if (c->holds)
+        probe_stop(c->probe, "app_stop");
+    else if (c->stop_wanted)
+        probe_stop(c->probe, "requested");
+    if (c->instance && inspector_has_strangers(&c->instance->inspector))
+        probe_leave_open(c->probe);
+}
+
+static void restore_probe(struct capture *c, const json_t *kept)
+{
+    struct supervisor *sup = c->owner->sup;
+    AUTOJSON json_t *begin = c->instance ? begin_message(c, c->closing_only) : NULL;
+    struct probe_watch watch = probe_watch;
+    watch.arg = c;
+    c->probe = probe_adopt(sup, c->id, (pid_t)json_get_int(kept, "probe_pid", 0), begin,
+                           c->probe_end, &watch);
+    if (!c->probe && c->instance) {
+        run_probe(c);
+        return;
+    }
+    if (!c->probe) {
+        on_probe_done(c, NULL, false);
+        return;
+    }
+    int64_t deadline_ms = json_get_int(kept, "deadline_ms", 0);
+    int64_t left_ms = deadline_ms - (int64_t)uv_now(&sup->loop);
+    if (deadline_ms > 0)
+        probe_limit(c->probe, left_ms > 0 ? (uint64_t)left_ms : 0);
+    repeat_orders(c);
+    log_info("capture %s: goes on in phase %s, probe %d", c->id, c->phase,
+             (int)probe_pid(c->probe));
+}
+
+static void go_on(struct capture *c, const json_t *kept)
+{
+    switch (c->step) {
+    case CAPTURE_OPENS:
+        if (c->instance)
+            inspector_resume_open(&c->instance->inspector, c->pid, on_opened, c);
+        else
+            on_opened(c, ERR_APP_GONE, "the app was deleted");
+        break;
+    case CAPTURE_PROBED:
+        restore_probe(c, kept);
+        break;
+    case CAPTURE_CHECKS:
+        on_closer_done(c);
+        break;
+    case CAPTURE_ENDED:
+        break;
+    }
+}
+
+static void restore(struct captures *cs, const char *id)
+{
+    struct supervisor *sup = cs->sup;
+    AUTOJSON json_t *kept = kept_json_get(&sup->keep, "c/%s.json", id);
+    if (!kept) {
+        keep_drop(&sup->keep, "c/%s.*", id);
+        return;
+    }
+    struct capture *c = from_json(cs, id, kept);
+    if (c->ended)
+        return;
+    c->out_fd = keep_take(&sup->keep, "c/%s.out", id);
+    struct instance *in = find_instance(sup, c->pm_id);
+    if (in && !in->capture) {
+        c->instance = in;
+        in->capture = c;
+    }
+    go_on(c, kept);
+}
+
+static void add_id(void *arg, const char *name)
+{
+    char id[UUID_TEXT];
+    const char *at = name + strlen("c/");
+    size_t len = strcspn(at, ".");
+    if (len >= sizeof id || !str_eq(at + len, ".json"))
+        return;
+    (void)snprintf(id, sizeof id, "%.*s", (int)len, at);
+    strlist_add(arg, id);
+}
+
+void captures_restore(struct captures *cs)
+{
+    struct app *app;
+    struct instance *in;
+    AUTOSTRLIST struct strlist ids = {0};
+    uv_update_time(&cs->sup->loop);
+    restore_local(cs);
+    keep_each(&cs->sup->keep, "c/", add_id, &ids);
+    for (size_t i = 0; i < ids.count; i++)
+        restore(cs, ids.items[i]);
+    LIST_EACH(app, &cs->sup->apps)
+    LIST_EACH(in, &app->instances)
+    if (!in->capture)
+        inspector_close_leftover(&in->inspector);
 }
 
 /* ---- may it be ------------------------------------------------------------------------------- */
@@ -233,6 +474,12 @@ static int check_instance(struct capture *c, struct instance *in, char *text, si
 static int resolve(struct capture *c, char *reterr_text, size_t size)
 {
     struct supervisor *sup = c->owner->sup;
+    if (sup->safe) {
+        (void)snprintf(reterr_text, size,
+                       "the supervisor has crashed again and again and only watches the apps now; "
+                       "`proctor upgrade` starts it anew");
+        return ERR_STOPPING;
+    }
     const char *name = json_get_string(c->params, "app", "");
     unsigned number = (unsigned)json_get_int(c->params, "instance", 0);
     if (!c->local && !json_object_get(c->params, "role")) {
@@ -269,6 +516,7 @@ static void progress(struct capture *c, const char *phase)
         (void)snprintf(version, sizeof version, "%d.%d.%d", v->major, v->minor, v->patch);
         json_set_string(params, "node_version", version);
     }
+    keep(c);
     agent_link_progress(&c->owner->sup->agent, c->request_id, params);
 }
 
@@ -282,7 +530,7 @@ static void attach_again(struct capture *c, const char *request_id, int out_fd)
     if (c->ended)
         send_answer(c);
     else
-        progress(c, c->phase);
+        progress(c, c->phase); /* keeps the id, too */
 }
 
 void captures_start(struct captures *cs, const char *request_id, const json_t *params, int out_fd)
@@ -307,6 +555,10 @@ void captures_start(struct captures *cs, const char *request_id, const json_t *p
     c->local = take_local(cs, id);
     list_add(&cs->all, &c->link, c);
     int r = resolve(c, text, sizeof text);
+    if (r == 0 && keep_store(&cs->sup->keep, out_fd, "c/%s.out", id) < 0) {
+        (void)snprintf(text, sizeof text, "the host has no room for one more capture");
+        r = ERR_BUSY;
+    }
     if (r < 0) {
         log_info("capture %s: refused: %s", c->id, text);
         agent_link_error(&cs->sup->agent, request_id, r, text);
@@ -315,6 +567,7 @@ void captures_start(struct captures *cs, const char *request_id, const json_t *p
     }
     drop_oldest_ended(cs);
     c->instance->capture = c;
+    c->pm_id = (unsigned)c->instance->pm_id;
     log_info("capture %s: %s of %s, pid %d", c->id, json_get_string(params, "kind", ""),
              instance_name(c->instance), (int)c->pid);
     progress(c, "open");
@@ -375,23 +628,33 @@ static json_t *begin_message(struct capture *c, bool closing_only)
 
 static void start_probe(struct capture *c, bool closing_only)
 {
-    AUTOJSON json_t *begin = begin_message(c, closing_only);
     c->closing_only = closing_only;
+    c->step = CAPTURE_PROBED;
+    if (closing_only && !c->answer)
+        end_with(c, "cancelled", 0, NULL);
     inspector_client(&c->instance->inspector);
+    keep(c);
+    run_probe(c);
+}
+
+static void run_probe(struct capture *c)
+{
+    AUTOJSON json_t *begin = begin_message(c, c->closing_only);
+    struct probe_watch watch = probe_watch;
+    watch.arg = c;
     /* A result that is there already must not be touched by a probe that only closes. */
-    int out_fd = closing_only ? -1 : c->out_fd;
-    int r =
-        probe_start(c->owner->sup, c->pid, begin, out_fd, on_phase, on_probe_done, c, &c->probe);
+    int out_fd = c->closing_only ? -1 : c->out_fd;
+    int r = probe_start(c->owner->sup, c->id, c->pid, begin, out_fd, &watch, &c->probe);
     if (r < 0) {
         end_with(c, "failed", r, "the probe could not be started");
+        c->step = CAPTURE_CHECKS;
+        keep(c);
         inspector_check(&c->instance->inspector, on_checked, c);
         return;
     }
     uint64_t limit_ms = (uint64_t)json_get_int(begin, "duration_ms", 0) + PROBE_GRACE_MS;
-    probe_limit(c->probe, closing_only ? CLOSER_MS : limit_ms);
-    if (closing_only && !c->answer)
-        end_with(c, "cancelled", 0, NULL);
-    else if (c->stop_wanted && !closing_only)
+    limit(c, c->closing_only ? CLOSER_MS : limit_ms);
+    if (c->stop_wanted && !c->closing_only)
         probe_stop(c->probe, "requested");
 }
 
@@ -400,6 +663,14 @@ static void on_phase(void *arg, const char *phase)
     struct capture *c = arg;
     if (!c->closing_only)
         progress(c, phase);
+}
+
+static void on_probe_end(void *arg, const json_t *end)
+{
+    struct capture *c = arg;
+    json_decref(c->probe_end);
+    c->probe_end = json_deep_copy(end);
+    keep(c);
 }
 
 /* ---- ending ---------------------------------------------------------------------------------- */
@@ -416,6 +687,8 @@ static void on_probe_done(void *arg, const json_t *end, bool overdue)
 {
     struct capture *c = arg;
     c->probe = NULL;
+    json_decref(c->probe_end);
+    c->probe_end = NULL;
     if (c->closing_only) {
         on_closer_done(c);
         return;
@@ -446,6 +719,8 @@ static void on_probe_done(void *arg, const json_t *end, bool overdue)
 static void on_closer_done(struct capture *c)
 {
     bool same = c->instance && c->instance->inspector.pid == c->pid;
+    c->step = CAPTURE_CHECKS;
+    keep(c);
     if (same && !c->holds)
         inspector_check(&c->instance->inspector, on_checked, c);
     else
@@ -482,18 +757,23 @@ static void release(struct capture *c)
 {
     struct instance *in = c->instance;
     c->ended = true;
+    c->step = CAPTURE_ENDED;
     c->holds = false;
     c->instance = NULL;
+    keep_drop(&c->owner->sup->keep, "c/%s.out", c->id);
     if (c->out_fd >= 0)
         (void)close(c->out_fd);
     c->out_fd = -1;
-    if (!in)
+    if (!in) {
+        keep(c);
         return;
+    }
     char version[32];
     (void)snprintf(version, sizeof version, "%d.%d.%d", in->runtime.major, in->runtime.minor,
                    in->runtime.patch);
     json_set_string(c->answer, "node_version", version);
     json_set_int(c->answer, "pid", c->pid);
+    keep(c);
     instance_capture_released(in);
 }
 
@@ -513,9 +793,10 @@ int captures_stop(struct captures *cs, const char *id)
     if (!c)
         return ERR_NOT_FOUND;
     c->stop_wanted = true;
+    keep(c);
     if (c->probe && !c->closing_only) {
         probe_stop(c->probe, "requested");
-        probe_limit(c->probe, PROBE_GRACE_MS);
+        limit(c, PROBE_GRACE_MS);
     }
     return 0;
 }
@@ -526,6 +807,7 @@ int captures_cancel(struct captures *cs, const char *id)
     if (!c)
         return ERR_NOT_FOUND;
     c->cancel_wanted = true;
+    keep(c);
     if (!c->ended && c->instance && inspector_abort(&c->instance->inspector, c)) {
         end_with(c, "cancelled", 0, NULL);
         release(c);
@@ -534,7 +816,7 @@ int captures_cancel(struct captures *cs, const char *id)
     }
     if (c->probe && !c->closing_only) {
         probe_cancel(c->probe);
-        probe_limit(c->probe, CANCEL_MS);
+        limit(c, CANCEL_MS);
     }
     return 0;
 }
@@ -545,7 +827,7 @@ int captures_ack(struct captures *cs, const char *id)
     if (!c)
         return ERR_NOT_FOUND;
     if (c->ended)
-        capture_free(c);
+        capture_forget(c);
     return 0;
 }
 
@@ -556,7 +838,7 @@ static void let_go(struct capture *c, const char *reason)
     if (!c->probe)
         return;
     probe_stop(c->probe, reason);
-    probe_limit(c->probe, LET_GO_MS);
+    limit(c, LET_GO_MS);
 }
 
 bool captures_app_stopping(struct capture *c)
@@ -579,8 +861,7 @@ void captures_app_exiting(struct capture *c)
 
 void captures_process_gone(struct capture *c)
 {
-    if (c->probe)
-        probe_limit(c->probe, LET_GO_MS);
+    limit(c, LET_GO_MS);
 }
 
 void captures_attached(struct capture *c)

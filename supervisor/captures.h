@@ -1,7 +1,10 @@
 /* captures.h -- the supervisor's part of a capture: may it be, open the inspector, run the probe, see the port closed.
  *
  * Asked by the agent (`probe.start`, docs/PROTOCOL.md).  A finished capture's answer is kept until the agent acknowledges
- * it, so that an agent that was restarted in the middle gets it again. */
+ * it, so that an agent that was restarted in the middle gets it again.
+ *
+ * A capture outlives the supervisor.  The keeper holds what is known of it ("c/<id>.json", written before each step), the
+ * descriptor of its result ("c/<id>.out"), and its probe (probe.h); the next supervisor goes on where this one was. */
 #pragma once
 
 #include <jansson.h>
@@ -27,6 +30,13 @@ void captures_init(struct captures *cs, struct supervisor *sup);
 /* A `capture.start` came over the control socket: when the agent asks for this one, it is for somebody on this host.  All others are
  * for a console, whatever the agent says. */
 void captures_expect(struct captures *cs, const char *id);
+
+/* Those of them that still wait, for the next supervisor: an array of strings. */
+json_t *captures_local_to_json(const struct captures *cs);
+void captures_local_from_json(struct captures *cs, const json_t *ids);
+
+/* Goes on with the captures of an earlier supervisor; after the instances and their inspectors were restored. */
+void captures_restore(struct captures *cs);
 
 /* At shutdown: forgets all that have ended; running ones end through their probes. */
 void captures_clear(struct captures *cs);

@@ -26,7 +26,8 @@ void closer_start(struct supervisor *sup, pid_t pid, unsigned port, const char *
     json_set_string(begin, "path", path);
     json_set_int(begin, "node_major", node_major);
     json_set_bool(begin, "close", true);
-    int r = probe_start(sup, pid, begin, -1, on_phase, on_done, NULL, &probe);
+    static const struct probe_watch watch = {.on_phase = on_phase, .on_done = on_done};
+    int r = probe_start(sup, NULL, pid, begin, -1, &watch, &probe);
     if (r < 0)
         log_err(r, "the inspector of process %d cannot be closed", (int)pid);
     else

@@ -18,6 +18,7 @@
 #include "lib/base/procfs.h"
 #include "lib/base/uuid.h"
 #include "supervisor/app.h"
+#include "supervisor/inspector_keep.h"
 #include "supervisor/instance.h"
 #include "supervisor/supervisor.h"
 
@@ -31,6 +32,7 @@ enum {
     LINGER_MS = 1000,
     CLOSE_AGAIN_POLLS = 10, /* of LEFT_OPEN, between two tries to close a port */
     CHECK_POLL_MS = 40,
+    LINE_AGAIN_MS = 1000, /* at least, after another supervisor's signal */
     PORTS_EVERY_MS =
         50, /* reading who listens where is dear, and an app can print lines at any rate */
     GUESSES_MAX = 3,
@@ -44,7 +46,10 @@ static void send_signal(struct inspector *i);
 static void line_overdue(struct inspector *i);
 static void opened(struct inspector *i, int r, const char *text);
 static void check(struct inspector *i);
+static bool children_listen(struct inspector *i);
 static void close_again(struct inspector *i, pid_t pid, unsigned port, const char *path);
+static void close_unasked(struct inspector *i);
+static void on_always_opened(void *arg, int r, const char *text);
 static void mend_left_open(struct inspector *i);
 static void linger(struct inspector *i);
 static void rest(struct inspector *i);
@@ -65,6 +70,7 @@ static void set_state(struct inspector *i, enum inspector_state state, int64_t w
     log_debug("%s: inspector: %s -> %s", instance_name(i->instance), names[i->state], names[state]);
     i->state = state;
     i->deadline_ms = loop_ms(i) + wait_ms;
+    inspector_keep(i);
     if (every_ms > 0)
         (void)uv_timer_start(&i->timer, on_timer, every_ms, every_ms);
     else
@@ -75,6 +81,7 @@ static void set_state(struct inspector *i, enum inspector_state state, int64_t w
 static int watch(struct inspector *i)
 {
     bool may_be_open = i->state != INSPECTOR_CLOSED || i->user_port || i->instance->user_opens;
+    inspector_keep(i);
     return logstream_watch(&i->instance->err, may_be_open);
 }
 
@@ -88,6 +95,7 @@ void inspector_init(struct inspector *i, struct instance *instance, uv_loop_t *l
 
 void inspector_close(struct inspector *i, uv_close_cb on_closed)
 {
+    keep_drop(&i->instance->sup->keep, "i%d.inspector", i->instance->pm_id);
     uv_close((uv_handle_t *)&i->timer, on_closed);
 }
 
@@ -98,8 +106,9 @@ void inspector_process_started(struct inspector *i, bool user_opens)
     i->silent_pid = i->signalled_pid = i->catching_pid = 0;
     i->line_due = false;
     i->old_port_count = i->port_count = 0;
-    i->keep_open = false;
+    i->keep_open = i->sent = i->unsure = false;
     i->child_count = 0;
+    inspector_keep(i);
     if (user_opens && logstream_watch(&i->instance->err, true) < 0)
         log_warn(0, "%s: the lines of its own inspector cannot be taken out of its stderr",
                  instance_name(i->instance));
@@ -130,6 +139,103 @@ void inspector_process_gone(struct inspector *i)
     }
 }
 
+/* ---- another supervisor ---------------------------------------------------------------------- */
+
+static void restore_state(struct inspector *i)
+{
+    int64_t left_ms = i->deadline_ms - loop_ms(i);
+    left_ms = left_ms > 0 ? left_ms : 0;
+    switch (i->state) {
+    case INSPECTOR_GATE:
+        set_state(i, INSPECTOR_GATE, left_ms, POLL_MS);
+        break;
+    case INSPECTOR_SIGNALLED:
+        /* Its line may be in the pipe since. */
+        i->unsure = !i->sent;
+        set_state(i, INSPECTOR_SIGNALLED, left_ms > LINE_AGAIN_MS ? left_ms : LINE_AGAIN_MS,
+                  POLL_MS);
+        break;
+    case INSPECTOR_CHECKING:
+        set_state(i, INSPECTOR_CHECKING, CLOSE_MS, CHECK_POLL_MS);
+        break;
+    case INSPECTOR_LEFT_OPEN:
+        i->polls = CLOSE_AGAIN_POLLS - 1;
+        set_state(i, INSPECTOR_LEFT_OPEN, 0, LEFT_OPEN_POLL_MS);
+        break;
+    case INSPECTOR_LINGERING:
+        set_state(i, INSPECTOR_LINGERING, 0, LINGER_MS);
+        break;
+    case INSPECTOR_OPEN:
+    case INSPECTOR_REOPENS:
+    case INSPECTOR_SILENT:
+    case INSPECTOR_CLOSED:
+        set_state(i, i->state, 0, 0);
+        break;
+    }
+}
+
+/* Whoever was closing them has ended with the supervisor. */
+static void close_children_again(struct inspector *i)
+{
+    if (!children_listen(i))
+        return;
+    for (unsigned n = 0; n < i->child_count; n++)
+        close_again(i, i->children[n].pid, i->children[n].port, i->children[n].path);
+}
+
+void inspector_restore(struct inspector *i)
+{
+    bool same;
+    stderr_lines_init(&i->instance->err.lines, confirm_line, see_line, i);
+    uv_update_time(i->timer.loop);
+    if (inspector_read_kept(i, &same)) {
+        bool opening = i->state == INSPECTOR_GATE || i->state == INSPECTOR_SIGNALLED;
+        if (i->keep_open && opening) {
+            i->on_opened = on_always_opened;
+            i->arg = i;
+        }
+        restore_state(i);
+        if (same)
+            close_children_again(i);
+        else
+            inspector_process_gone(i);
+    }
+    if (watch(i) < 0)
+        log_warn(0, "%s: the lines of its inspector cannot be taken out of its stderr",
+                 instance_name(i->instance));
+}
+
+void inspector_resume_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg)
+{
+    bool opening = i->state == INSPECTOR_GATE || i->state == INSPECTOR_SIGNALLED;
+    bool open = i->state == INSPECTOR_OPEN;
+    if (i->pid != pid || (!opening && !open)) {
+        inspector_open(i, pid, done, arg);
+        return;
+    }
+    i->on_opened = done;
+    i->arg = arg;
+    if (open)
+        (void)uv_timer_start(&i->timer, on_timer, 0, 0);
+}
+
+/* Nobody has asked for it any more. */
+static void close_unasked(struct inspector *i)
+{
+    close_again(i, i->pid, i->port, i->path);
+    set_state(i, INSPECTOR_LEFT_OPEN, 0, LEFT_OPEN_POLL_MS);
+}
+
+void inspector_close_leftover(struct inspector *i)
+{
+    if (i->on_opened)
+        return;
+    if (i->state == INSPECTOR_GATE)
+        linger(i);
+    else if (i->state == INSPECTOR_OPEN && i->ours)
+        close_unasked(i);
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg)
@@ -143,7 +249,7 @@ void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, vo
         i->state == INSPECTOR_LEFT_OPEN && i->pid == pid && procfs_listens(pid, i->port) == 1;
     i->pid = pid;
     i->clients = 0;
-    i->reopens = false;
+    i->reopens = i->unsure = false;
     i->ours = same_port;
     i->instance->err.lines.attached = 0;
     i->instance->err.lines.attach_expected = 0;
@@ -246,6 +352,9 @@ static void on_timer(uv_timer_t *timer)
         rest(i);
         break;
     case INSPECTOR_OPEN:
+        if (i->on_opened)
+            opened(i, 0, NULL);
+        break;
     case INSPECTOR_REOPENS:
     case INSPECTOR_SILENT:
     case INSPECTOR_CLOSED:
@@ -356,15 +465,25 @@ static void send_signal(struct inspector *i)
     i->signalled_pid = i->pid;
     i->line_due = true;
     i->guesses = 0;
+    i->sent = i->unsure = false;
     set_state(i, INSPECTOR_SIGNALLED, LINE_MS, POLL_MS);
     r = syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0) < 0 ? -errno : 0;
     (void)close(pidfd);
+    i->sent = true;
+    inspector_keep(i);
     if (r < 0)
         opened(i, r, "the process cannot be signalled");
 }
 
 static void line_overdue(struct inspector *i)
 {
+    if (i->unsure) {
+        i->ours = false;
+        opened(i, ERR_NOT_READY,
+               "the supervisor was restarted just when it was about to send SIGUSR1, and it is not "
+               "sent twice; try again");
+        return;
+    }
     i->silent_pid = i->pid;
     i->ours = false;
     opened(i, ERR_NO_LISTEN,
@@ -389,6 +508,8 @@ static void opened(struct inspector *i, int r, const char *text)
     (void)watch(i);
     if (done)
         done(i->arg, r, text);
+    else if (r == 0 && i->ours)
+        close_unasked(i);
 }
 
 /* ---- lines on stderr ------------------------------------------------------------------------- */
@@ -502,6 +623,7 @@ static void see_listening(struct inspector *i, unsigned port, const char *path)
     if (in->user_opens && pid > 0 && pid == instance_pid(in)) {
         i->user_port = port;
         (void)snprintf(i->user_path, sizeof i->user_path, "%s", path);
+        inspector_keep(i);
     } else if (!in->user_opens && pid > 0 && pid == i->pid) {
         see_target(i, port, path);
     } else {
@@ -512,6 +634,8 @@ static void see_listening(struct inspector *i, unsigned port, const char *path)
 static void see_line(void *arg, enum inspector_line kind, unsigned port, const char *path)
 {
     struct inspector *i = arg;
+    /* Before it is taken out of the pipe. */
+    inspector_keep(i);
     if (kind == INSPECTOR_LISTENING)
         see_listening(i, port, path);
     if (kind == INSPECTOR_WAITING)
@@ -524,6 +648,7 @@ void inspector_client(struct inspector *i)
 {
     i->clients++;
     i->instance->err.lines.attach_expected++;
+    inspector_keep(i);
 }
 
 bool inspector_has_strangers(const struct inspector *i)
@@ -546,12 +671,14 @@ void inspector_disown(struct inspector *i)
     if (i->old_port_count < INSPECTOR_PORTS)
         i->old_ports[i->old_port_count++] = i->port;
     i->ours = false;
+    inspector_keep(i);
 }
 
 void inspector_expect_reopening(struct inspector *i)
 {
     i->reopens = true;
     i->guesses = 0;
+    inspector_keep(i);
 }
 
 static void checked(struct inspector *i, bool left_open)
@@ -620,7 +747,7 @@ static void mend_left_open(struct inspector *i)
  * watched until its process ends: the signal may be pending. */
 static void linger(struct inspector *i)
 {
-    if (i->silent_pid && instance_pid(i->instance))
+    if ((i->silent_pid || i->unsure) && instance_pid(i->instance))
         set_state(i, INSPECTOR_SILENT, 0, 0);
     else
         set_state(i, INSPECTOR_LINGERING, 0, LINGER_MS);

@@ -2,7 +2,10 @@
  *
  * One per instance, since all processes of an instance share one stderr pipe: one open at a time.  The port is accepted
  * only when a socket of the target process listens on it, so a forged line opens nothing.  The path (a UUID that lets
- * its holder run code as the app) stays in memory and goes to the probe only. */
+ * its holder run code as the app) stays in memory and goes to the probe only.
+ *
+ * What is known of an open one is kept for the next supervisor ("i<pm_id>.inspector", in memory that only we and the keeper
+ * hold): before the signal is sent, and at each change. */
 #pragma once
 
 #include <stdbool.h>
@@ -69,6 +72,8 @@ struct inspector {
     size_t old_port_count;
     pid_t signalled_pid;
     bool line_due;  /* signalled, and its line has not come */
+    bool sent;      /* the signal has left us: noted after it, as the state is before it */
+    bool unsure;    /* an earlier supervisor may or may not have sent it */
     bool keep_open; /* "profiling": "always" */
     inspector_opened_cb on_opened;
     inspector_checked_cb on_checked;
@@ -82,6 +87,14 @@ void inspector_close(struct inspector *i, uv_close_cb on_closed);
 void inspector_process_started(struct inspector *i, bool user_opens);
 /* The process is gone: a wait for it ends with ERR_APP_GONE. */
 void inspector_process_gone(struct inspector *i);
+
+/* Goes on with what an earlier supervisor has noted; after the instance's process and logs were adopted, and before its stderr
+ * is read. */
+void inspector_restore(struct inspector *i);
+/* As inspector_open(), for the capture that the earlier supervisor was opening it for. */
+void inspector_resume_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg);
+/* No capture was restored for this one: what is open is closed. */
+void inspector_close_leftover(struct inspector *i);
 
 /* Opens the inspector of `pid`; `done` comes from the loop. */
 void inspector_open(struct inspector *i, pid_t pid, inspector_opened_cb done, void *arg);

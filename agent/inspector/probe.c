@@ -58,8 +58,13 @@ static void on_begin_limit(uv_timer_t *timer);
 static void on_message(struct conn *conn, struct msg *m)
 {
     struct probe *p = conn->arg;
-    if (!p->greeted)
+    /* Another supervisor: it says again what its predecessor may have been about to say. */
+    if (m->kind == MSG_NOTIFICATION && str_eq(m->method, "restarted"))
+        log_debug("another supervisor goes on");
+    else if (!p->greeted)
         on_hello(p, m);
+    else if (m->kind == MSG_RESULT && str_eq(m->id, HELLO_ID))
+        log_debug("the answer to our hello came twice");
     else if (m->kind == MSG_NOTIFICATION)
         on_notification(p, m);
     else
@@ -94,7 +99,11 @@ static void on_notification(struct probe *p, const struct msg *m)
 {
     char text[256] = "no such message";
     int r = check(m, text, sizeof text);
-    if (r == 0 && str_eq(m->method, "begin") == p->begun) {
+    if (r == 0 && str_eq(m->method, "begin") && p->begun) {
+        log_debug("'begin' came twice");
+        return;
+    }
+    if (r == 0 && !str_eq(m->method, "begin") && !p->begun) {
         (void)snprintf(text, sizeof text, "not allowed now");
         r = ERR_PROTOCOL;
     }
@@ -230,6 +239,7 @@ static int start(struct probe *p)
         return r;
     }
     p->conn_open = true;
+    conn_forgive_torn(&p->conn);
     (void)uv_timer_start(&p->begin_limit, on_begin_limit, BEGIN_MS, 0);
     return say_hello(p);
 }

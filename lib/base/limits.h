@@ -46,6 +46,9 @@
 /* A record of one capture in the spool. */
 #define LIMIT_CAPTURE_RECORD (64u << 10)
 
+/* What is kept of a capture, of an inspector, of the agent for the next supervisor; our own bytes. */
+#define LIMIT_KEPT_RECORD (256u << 10)
+
 /* One inspector message that we read whole (replies to small requests, events).  Results are streamed and have
  * no limit but LIMIT_RESULT. */
 #define LIMIT_INSPECTOR_MESSAGE (64u << 10)

@@ -84,6 +84,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+    logs_clear(&logs);
     conn_close(&ours);
     conn_close(&supervisor);
     for (unsigned i = 0; i < asked_count; i++)
@@ -174,8 +175,11 @@ static void what_does_not_fit_into_a_message_is_told_without_its_beginning(void 
 
 static void more_than_twenty_do_not_wait(void **state)
 {
-    for (unsigned i = 0; i < LIMIT_LOG_WAITING; i++)
-        get(ID);
+    for (unsigned i = 0; i < LIMIT_LOG_WAITING; i++) {
+        char id[] = ID;
+        (void)snprintf(id + strlen(id) - 2, 3, "%02u", i + 10);
+        get(id);
+    }
     assert_int_equal(told_count, 0);
     get(ID);
     assert_string_equal(json_get_string(told, "code", ""), "BUSY");
@@ -196,7 +200,24 @@ static void nothing_is_told_to_a_channel_that_is_closed(void **state)
     logs_close(&logs);
     answer("said", false);
     assert_int_equal(told_count, 0);
-    assert_int_equal(logs.waiting, 0);
+    assert_int_equal(json_object_size(logs.asked), 0);
+}
+
+static void another_supervisor_is_asked_again_and_one_answer_counts(void **state)
+{
+    get(ID);
+    wait_asked(1);
+    logs_ask_again(&logs);
+    wait_asked(2);
+    assert_string_equal(asked[1], asked[0]);
+    assert_string_equal(json_get_string(params, "app", ""), "web");
+    answer("said", false);
+    answer("said", false);
+    wait_answered(2);
+    assert_int_equal(told_count, 1);
+    logs_ask_again(&logs);
+    get("01890a5d-0000-7000-8000-000000000002");
+    wait_asked(3);
 }
 
 static void answers_to_others_are_left_to_them(void **state)
@@ -214,6 +235,7 @@ int main(void)
         TEST(what_does_not_fit_into_a_message_is_told_without_its_beginning),
         TEST(more_than_twenty_do_not_wait),
         TEST(nothing_is_told_to_a_channel_that_is_closed),
+        TEST(another_supervisor_is_asked_again_and_one_answer_counts),
         TEST(answers_to_others_are_left_to_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

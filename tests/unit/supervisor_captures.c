@@ -44,7 +44,8 @@ static int set_up(void **state)
         return -1;
     policy_init(&sup.policy, "/nonexistent/policy.json");
     sup.agent.sup = &sup;
-    sup.agent.greeted = true;
+    sup.agent.greeted = sup.agent.met = true;
+    sup.keep.sock = -1;
     int r = conn_open(&sup.agent.conn, &sup.loop, fds[0], on_our_msg, on_closed, NULL);
     return r < 0 ? r : conn_open(&agent, &sup.loop, fds[1], on_agent_msg, on_closed, NULL);
 }
