@@ -171,6 +171,7 @@ void supervisor_start(struct supervisor *sup)
     (void)state_file_load(&sup->state_file);
     warn_about_root();
     (void)keep_link_watch(&sup->keep, &sup->loop, on_keeper_exit, on_keeper_gone, sup);
+    captures_restore(&sup->captures);
     agent_link_start(&sup->agent);
     LIST_EACH(app, &sup->apps)
     {
