@@ -14,6 +14,7 @@
 #include "lib/base/mem.h"
 #include "supervisor/app.h"
 #include "supervisor/captures.h"
+#include "supervisor/instance_keep.h"
 #include "supervisor/ipc.h"
 #include "supervisor/launch.h"
 #include "supervisor/slots.h"
@@ -29,6 +30,10 @@ enum {
     SPAWN_AGAIN_MS = 1000,
 };
 
+static const char SAFE_TEXT[] =
+    "not started: the supervisor crashed again and again with this state and only watches now; "
+    "\"proctor upgrade\" starts it anew";
+
 /* Actions, in the order of enum instance_action. */
 static void do_launch(struct instance *in);
 static void do_stop(struct instance *in);
@@ -36,6 +41,7 @@ static void do_delay(struct instance *in);
 
 static void on_runtime_known(void *arg, const struct runtime_version *version);
 static void launch(struct instance *in);
+static void wait_settled(struct instance *in);
 static void on_settle(uv_timer_t *timer);
 static void ask_to_go(struct instance *in);
 static void on_kill_timeout(uv_timer_t *timer);
@@ -60,6 +66,11 @@ struct instance *instance_new(struct app *app, unsigned number, int pm_id)
     in->open_handles = 2;
     proc_meter_init(&in->meter);
     list_add(&app->instances, &in->link, in);
+    in->slot = slots_find(&in->sup->slots, app->spec.name, number);
+    if (!in->slot) {
+        in->slot = slots_take(&in->sup->slots, app->spec.name, number, (unsigned)pm_id);
+        instance_commit(in);
+    }
     return in;
 }
 
@@ -84,6 +95,8 @@ void instance_free(struct instance *in)
         process_abandon(in->process);
     ipc_close(in);
     triggers_instance_gone(&in->sup->triggers, in);
+    keep_drop(&in->sup->keep, "i%d.pid", in->pm_id);
+    keep_drop(&in->sup->keep, "i%d.error", in->pm_id);
     if (in->logs_open) {
         in->open_handles += 2;
         logstream_close(&in->out, on_log_closed, in);
@@ -113,12 +126,43 @@ const char *instance_name(const struct instance *in)
     return name;
 }
 
+static int64_t now_ms(const struct instance *in)
+{
+    return (int64_t)uv_now(&in->sup->loop);
+}
+
+/* Starts the timer for a moment that may have passed meanwhile. */
+static void timer_at(struct instance *in, uv_timer_cb cb, int64_t at_ms)
+{
+    int64_t left_ms = at_ms - now_ms(in);
+    (void)uv_timer_start(&in->timer, cb, left_ms > 0 ? (uint64_t)left_ms : 0, 0);
+}
+
+static int64_t delay_ms(const struct instance *in)
+{
+    int64_t configured_ms = in->app->spec.restart_delay_ms;
+    return in->error && configured_ms < SPAWN_AGAIN_MS ? SPAWN_AGAIN_MS : configured_ms;
+}
+
 static void set_state(struct instance *in, enum instance_state state)
 {
     if (in->state != state)
         log_info("%s: %s -> %s", instance_name(in), instance_state_word(in->state),
                  instance_state_word(state));
     in->state = state;
+}
+
+/* What an action leads to, as far as it must be known to whoever goes on with it. */
+static void plan_action(struct instance *in, enum instance_action action)
+{
+    if (action == DO_STOP_AGAIN || action == DO_AGAIN)
+        in->again = true;
+    if (action == DO_STOP || action == DO_NOT_AGAIN || action == DO_LAUNCH)
+        in->again = false;
+    if (action == DO_LAUNCH)
+        instance_set_error(in, NULL);
+    if (action == DO_DELAY)
+        in->wait_until_ms = now_ms(in) + delay_ms(in);
 }
 
 static void do_action(struct instance *in, enum instance_action action)
@@ -130,18 +174,11 @@ static void do_action(struct instance *in, enum instance_action action)
         do_launch(in);
         break;
     case DO_STOP:
-        in->again = false;
-        do_stop(in);
-        break;
     case DO_STOP_AGAIN:
-        in->again = true;
         do_stop(in);
         break;
     case DO_AGAIN:
-        in->again = true;
-        break;
     case DO_NOT_AGAIN:
-        in->again = false;
         break;
     case DO_FORCE:
         log_warn(0, "%s: did not end within %d ms, killed", instance_name(in),
@@ -167,9 +204,15 @@ void instance_event(struct instance *in, enum instance_event event)
     /* At the supervisor's end the desired state stays. */
     if (event == EV_STOP && !in->sup->ending)
         in->wanted = false;
-    if (!rule.listed)
+    if (event == EV_START || event == EV_STOP || event == EV_RESTART)
+        in->start_due = false;
+    if (!rule.listed) {
+        instance_commit(in);
         return;
+    }
     set_state(in, rule.to);
+    plan_action(in, rule.action);
+    instance_commit(in);
     do_action(in, rule.action);
     supervisor_instance_changed(in);
 }
@@ -179,12 +222,13 @@ void instance_reset_counts(struct instance *in)
     in->history.created_ms = (int64_t)uv_now(&in->sup->loop);
     in->history.unstable = 0;
     in->created_wall_ms = loop_wall_ms();
+    instance_commit(in);
 }
 
-static void set_error(struct instance *in, char *text)
+void instance_start_due(struct instance *in)
 {
-    free(in->error);
-    in->error = text;
+    in->start_due = true;
+    instance_commit(in);
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -192,8 +236,11 @@ static void set_error(struct instance *in, char *text)
 static void do_launch(struct instance *in)
 {
     (void)uv_timer_stop(&in->timer);
-    in->again = false;
-    set_error(in, NULL);
+    if (in->sup->safe) {
+        instance_set_error(in, xstrdup(SAFE_TEXT));
+        instance_event(in, EV_SPAWN_LATER);
+        return;
+    }
     in->asking_runtime =
         runtimes_ask(in->sup->runtimes, &in->app->spec, &in->runtime, on_runtime_known, in) == 0;
     if (!in->asking_runtime)
@@ -219,12 +266,12 @@ static void launch(struct instance *in)
     char *text = NULL;
     in->asked_to_go = false;
     uv_update_time(&in->sup->loop);
-    in->history.started_ms = (int64_t)uv_now(&in->sup->loop);
+    in->history.started_ms = now_ms(in);
     in->started_wall_ms = loop_wall_ms();
     int r = launch_process(in, &text);
     if (r < 0) {
         log_err(0, "%s: %s", instance_name(in), text);
-        set_error(in, text);
+        instance_set_error(in, text);
         instance_event(in, passes(r) ? EV_SPAWN_LATER : EV_SPAWN_FAILED);
         return;
     }
@@ -232,6 +279,11 @@ static void launch(struct instance *in)
     (void)proc_meter_open(&in->meter, in->process->pid);
     in->rss_bytes = 0;
     in->cpu_percent = 0;
+    wait_settled(in);
+}
+
+static void wait_settled(struct instance *in)
+{
     in->settle_ticks = 0;
     (void)uv_timer_start(&in->timer, on_settle, SETTLE_MIN_MS, SETTLE_STEP_MS);
 }
@@ -285,10 +337,10 @@ static void ask_to_go(struct instance *in)
     if (!in->process)
         return;
     in->asked_to_go = true;
-    int64_t timeout_ms = in->app->spec.kill_timeout_ms;
-    in->kill_at_ms = (int64_t)uv_now(&in->sup->loop) + timeout_ms;
+    in->kill_at_ms = now_ms(in) + in->app->spec.kill_timeout_ms;
     (void)process_group_signal(in->pgid, SIGINT);
-    (void)uv_timer_start(&in->timer, on_kill_timeout, (uint64_t)timeout_ms, 0);
+    instance_commit(in);
+    timer_at(in, on_kill_timeout, in->kill_at_ms);
 }
 
 static void on_kill_timeout(uv_timer_t *timer)
@@ -298,21 +350,35 @@ static void on_kill_timeout(uv_timer_t *timer)
 
 /* ---- the end of a process -------------------------------------------------------------------- */
 
+/* How long it lived, by the record's wall clock as far as that can be believed: it may have ended while no supervisor ran. */
+static int64_t lifetime_ms(const struct instance *in, int64_t ended_wall_ms)
+{
+    int64_t until_now_ms = instance_uptime_ms(in);
+    int64_t ago_ms = loop_wall_ms() - ended_wall_ms;
+    if (ago_ms < 0)
+        ago_ms = 0;
+    return ago_ms < until_now_ms ? until_now_ms - ago_ms : 0;
+}
+
 void instance_process_exited(void *arg, struct exit_status status)
 {
     struct instance *in = arg;
     bool stopping = in->state == INSTANCE_STOPPING;
+    uv_update_time(&in->sup->loop);
     in->last_exit = (struct exit_record){.set = true,
                                          .status = status,
-                                         .at_ms = loop_wall_ms(),
-                                         .uptime_ms = instance_uptime_ms(in),
+                                         .at_ms = status.at_ms,
+                                         .uptime_ms = lifetime_ms(in, status.at_ms),
                                          .asked = stopping};
     in->process = NULL;
+    in->exits_handled = in->slot->exit.count;
+    keep_drop(&in->sup->keep, "i%d.pid", in->pm_id);
     proc_meter_clear(&in->meter);
-    logstream_drain(&in->out);
-    logstream_drain(&in->err);
-    log_info("%s: %s %d", instance_name(in),
-             status.by_signal ? "ended by signal" : "exited with code", status.code);
+    if (in->logs_open) {
+        logstream_drain(&in->out);
+        logstream_drain(&in->err);
+    }
+    log_info("%s: %s", instance_name(in), exit_status_text(&status));
     ipc_close(in);
     triggers_instance_gone(&in->sup->triggers, in);
     inspector_process_gone(&in->inspector);
@@ -320,14 +386,16 @@ void instance_process_exited(void *arg, struct exit_status status)
         captures_process_gone(in->capture);
     /* What it leaves behind in its group would hold its ports. */
     if (!stopping) {
-        in->kill_at_ms = (int64_t)uv_now(&in->sup->loop) + in->app->spec.kill_timeout_ms;
+        in->kill_at_ms = now_ms(in) + in->app->spec.kill_timeout_ms;
         (void)process_group_signal(in->pgid, SIGINT);
     }
     in->sweeping = process_group_alive(in->pgid);
-    if (in->sweeping)
-        (void)uv_timer_start(&in->timer, on_sweep, SWEEP_STEP_MS, SWEEP_STEP_MS);
-    else
+    if (!in->sweeping) {
         exit_done(in);
+        return;
+    }
+    instance_commit(in);
+    (void)uv_timer_start(&in->timer, on_sweep, SWEEP_STEP_MS, SWEEP_STEP_MS);
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -349,26 +417,84 @@ static void exit_done(struct instance *in)
     (void)uv_timer_stop(&in->timer);
     in->sweeping = false;
     bool stopping = in->state == INSTANCE_STOPPING;
-    enum instance_event event = restart_rule(&in->app->spec, &in->history,
-                                             (int64_t)uv_now(&in->sup->loop), stopping, in->again);
+    int64_t ended_ms = in->history.started_ms + in->last_exit.uptime_ms;
+    enum instance_event event =
+        restart_rule(&in->app->spec, &in->history, ended_ms, stopping, in->again);
     if (event == EV_EXITED_AGAIN || event == EV_EXITED_LATER)
         in->restarts++;
     if (event == EV_EXITED_ERROR)
-        set_error(in, xasprintf("gave up after %u quick exits in a row", in->history.unstable));
+        instance_set_error(
+            in, xasprintf("gave up after %u quick exits in a row", in->history.unstable));
     instance_event(in, event);
 }
 
 static void do_delay(struct instance *in)
 {
-    int64_t delay_ms = in->app->spec.restart_delay_ms;
-    if (in->error && delay_ms < SPAWN_AGAIN_MS)
-        delay_ms = SPAWN_AGAIN_MS;
-    (void)uv_timer_start(&in->timer, on_delay_over, (uint64_t)delay_ms, 0);
+    /* The next supervisor, which may start programs again, goes on with it. */
+    if (in->sup->safe)
+        return;
+    timer_at(in, on_delay_over, in->wait_until_ms);
 }
 
 static void on_delay_over(uv_timer_t *timer)
 {
     instance_event(timer->data, EV_DELAY_OVER);
+}
+
+/* ---- going on where another supervisor has stopped --------------------------------------------- */
+
+/* Was asked, or has to be: a signal that may not have been sent is sent. */
+static void resume_stop(struct instance *in)
+{
+    if (!in->process)
+        instance_event(in, in->again ? EV_EXITED_AGAIN : EV_EXITED_DONE);
+    else if (in->asked_to_go)
+        timer_at(in, on_kill_timeout, in->kill_at_ms);
+    else
+        do_stop(in);
+}
+
+static void resume_state(struct instance *in)
+{
+    switch (in->state) {
+    case INSTANCE_STOPPED:
+        if (in->start_due)
+            instance_event(in, EV_START);
+        else if (in->delete_when_stopped)
+            supervisor_instance_changed(in);
+        break;
+    case INSTANCE_LAUNCHING:
+        if (in->process)
+            wait_settled(in);
+        else
+            do_launch(in);
+        break;
+    case INSTANCE_ONLINE:
+        /* Only when the slot is damaged. */
+        if (!in->process)
+            instance_event(in, EV_EXITED_LATER);
+        break;
+    case INSTANCE_STOPPING:
+        resume_stop(in);
+        break;
+    case INSTANCE_WAITING:
+        do_delay(in);
+        break;
+    case INSTANCE_ERRORED:
+    case INSTANCE_STATE_COUNT:
+        break;
+    }
+}
+
+void instance_resume(struct instance *in)
+{
+    uv_update_time(&in->sup->loop);
+    if (in->slot && !in->process && in->slot->exit.count != in->exits_handled)
+        instance_process_exited(in, process_recorded(in->slot));
+    else if (in->sweeping)
+        (void)uv_timer_start(&in->timer, on_sweep, SWEEP_STEP_MS, SWEEP_STEP_MS);
+    else
+        resume_state(in);
 }
 
 /* ---- what others want to know ---------------------------------------------------------------- */
@@ -405,18 +531,16 @@ char *instance_explain(const struct instance *in)
     const struct exit_record *e = &in->last_exit;
     bool failed = in->state == INSTANCE_ERRORED || in->state == INSTANCE_WAITING ||
                   (in->state == INSTANCE_STOPPED && e->set && !e->asked &&
-                   (e->status.by_signal || e->status.code != 0));
+                   (e->status.by_signal || e->status.unknown || e->status.code != 0));
     if (!failed)
         return NULL;
     if (in->error)
         (void)buf_addf(&text, "%s", in->error);
     if (e->set && (!in->error || in->state == INSTANCE_WAITING || in->history.unstable > 0))
-        (void)buf_addf(&text, "%s%s %d after %lld ms", text.len ? "; " : "",
-                       e->status.by_signal ? "ended by signal" : "exited with code", e->status.code,
-                       (long long)e->uptime_ms);
-    if (in->state == INSTANCE_WAITING)
-        (void)buf_addf(&text, ", next try in %d ms",
-                       in->error ? SPAWN_AGAIN_MS : in->app->spec.restart_delay_ms);
+        (void)buf_addf(&text, "%s%s after %lld ms", text.len ? "; " : "",
+                       exit_status_text(&e->status), (long long)e->uptime_ms);
+    if (in->state == INSTANCE_WAITING && !in->sup->safe)
+        (void)buf_addf(&text, ", next try in %d ms", (int)delay_ms(in));
     if (in->logs_open && e->set)
         logstream_tail(&in->err, in->err_from, &tail);
     if (tail.len > 0)

@@ -46,14 +46,16 @@ struct instance {
     bool asking_runtime;
     bool sweeping;    /* the process is gone, members of its group are being ended */
     bool asked_to_go; /* this process was sent its one stop signal */
+    bool start_due;   /* to be started since the supervisor starts */
 
     struct process *process; /* NULL: none */
     pid_t pgid;              /* of the last process: members may outlive it */
     struct slot *slot;
-    struct exit_status ended; /* while its group is swept */
-    uv_timer_t timer;         /* settle, kill timeout, sweep or restart delay: one at a time */
+    uv_timer_t timer; /* settle, kill timeout, sweep or restart delay: one at a time */
     int64_t kill_at_ms;
-    uint64_t settle_ticks; /* CPU used up to the last look of the settle timer */
+    int64_t wait_until_ms;  /* the end of the restart delay */
+    unsigned exits_handled; /* of those that the slot has counted */
+    uint64_t settle_ticks;  /* CPU used up to the last look of the settle timer */
 
     struct restart_history history;
     unsigned restarts;
@@ -89,6 +91,12 @@ void instance_free(struct instance *in);
 
 /* Something happened to it, or somebody wants something of it. */
 void instance_event(struct instance *in, enum instance_event event);
+
+/* After instance_restore(): goes on with what it was in the middle of.  It may be gone afterwards. */
+void instance_resume(struct instance *in);
+
+/* It shall be started soon, also by another supervisor. */
+void instance_start_due(struct instance *in);
 
 /* A person asked for a start: counts begin anew. */
 void instance_reset_counts(struct instance *in);

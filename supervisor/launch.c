@@ -13,6 +13,7 @@
 #include "lib/base/spawn.h"
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
+#include "supervisor/instance_keep.h"
 #include "supervisor/ipc.h"
 #include "supervisor/logs.h"
 #include "supervisor/slots.h"
@@ -93,6 +94,9 @@ static int spawn_it(struct instance *in, char *const *argv, char *const *envp, i
     }
     in->process = process_watch(&in->sup->loop, pid, pidfd, in->slot, instance_process_exited, in);
     in->pgid = pid;
+    instance_commit(in);
+    /* Without it the next supervisor finds the process by its number and start time. */
+    (void)keep_store(&in->sup->keep, pidfd, "i%d.pid", in->pm_id);
     return 0;
 }
 
@@ -123,6 +127,8 @@ int launch_process(struct instance *in, char **reterr_text)
         return r;
     }
     ipc_environment(in, &env);
+    in->pgid = 0;
+    instance_commit(in);
     r = spawn_it(in, argv.items, env.items, ipc_fd, reterr_text);
     if (r < 0)
         ipc_close(in);

@@ -127,12 +127,15 @@ static struct exit_status status_of(int code, int status)
         .by_signal = code != CLD_EXITED,
         .code = status,
         .core = code == CLD_DUMPED,
+        .at_ms = loop_wall_ms(),
     };
 }
 
 struct exit_status process_status_of(const struct keep_msg *msg)
 {
-    return status_of(msg->code, msg->status);
+    struct exit_status status = status_of(msg->code, msg->status);
+    status.at_ms = msg->at_ms;
+    return status;
 }
 
 /* The record, complete before its count says that it is there. */
@@ -143,10 +146,21 @@ static void write_exit(struct slot *slot, pid_t pid, struct exit_status status)
     slot->exit.flags = (status.by_signal ? SLOT_EXIT_SIGNAL : 0) |
                        (status.core ? SLOT_EXIT_CORE : 0) |
                        (status.unknown ? SLOT_EXIT_UNKNOWN : 0);
-    slot->exit.at_ms = loop_wall_ms();
+    slot->exit.at_ms = status.at_ms;
     __atomic_store_n(&slot->exit.count, slot->exit.count + 1, __ATOMIC_RELEASE);
     __atomic_store_n(&slot->pid, 0, __ATOMIC_RELEASE);
     slot->start_ticks = 0;
+}
+
+struct exit_status process_recorded(const struct slot *slot)
+{
+    return (struct exit_status){
+        .by_signal = slot->exit.flags & SLOT_EXIT_SIGNAL,
+        .core = slot->exit.flags & SLOT_EXIT_CORE,
+        .unknown = slot->exit.flags & SLOT_EXIT_UNKNOWN,
+        .code = slot->exit.code,
+        .at_ms = slot->exit.at_ms,
+    };
 }
 
 /* Reads the status without reaping, lets the record be made, then reaps: a supervisor that dies between the two leaves
@@ -155,7 +169,7 @@ static void on_child_event(uv_poll_t *poll, int status, int events)
 {
     struct process *p = poll->data;
     siginfo_t info = {0};
-    struct exit_status how = {.unknown = true};
+    struct exit_status how = {.unknown = true, .at_ms = loop_wall_ms()};
     bool reaped_elsewhere = false;
     if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
         reaped_elsewhere = errno == ECHILD;
@@ -188,6 +202,7 @@ static bool ask_kernel(int pidfd, struct exit_status *ret_status)
         .by_signal = WIFSIGNALED(wait_status),
         .core = WIFSIGNALED(wait_status) && WCOREDUMP(wait_status),
         .code = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status),
+        .at_ms = loop_wall_ms(),
     };
     return true;
 }
@@ -202,7 +217,7 @@ static void adopted_ended(struct process *p, struct exit_status status)
 static void on_status_due(uv_timer_t *timer)
 {
     struct process *p = timer->data;
-    struct exit_status status = {.unknown = true};
+    struct exit_status status = {.unknown = true, .at_ms = loop_wall_ms()};
     if (ask_kernel(p->pidfd, &status) || (int64_t)uv_now(timer->loop) >= p->give_up_ms)
         adopted_ended(p, status);
 }

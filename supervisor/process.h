@@ -18,9 +18,10 @@ struct slot;
 /* How a process ended. */
 struct exit_status {
     bool by_signal;
-    bool core;    /* a core was dumped */
-    bool unknown; /* it ended while both supervisor and keeper were away: no code */
-    int code;     /* exit code, or the signal's number */
+    bool core;     /* a core was dumped */
+    bool unknown;  /* it ended while both supervisor and keeper were away: no code */
+    int code;      /* exit code, or the signal's number */
+    int64_t at_ms; /* when, on the wall clock */
 };
 
 /* "exited with code 1", "ended by signal 9", …; a static buffer. */
@@ -60,6 +61,9 @@ bool process_keeper_exit(pid_t pid, struct exit_status status);
 
 /* What the keeper's EXIT says. */
 struct exit_status process_status_of(const struct keep_msg *msg);
+
+/* What the slot says of the last process that has ended. */
+struct exit_status process_recorded(const struct slot *slot);
 
 /* A descriptor of `pid`, when it is the process that began at `start_ticks`; -1: that one is gone. */
 int process_open(pid_t pid, uint64_t start_ticks);

@@ -135,7 +135,7 @@ void slots_close(struct slots *s)
 
 struct slot *slots_take(struct slots *s, const char *app, unsigned instance, unsigned pm_id)
 {
-    for (unsigned i = 0; i < LIMIT_INSTANCES; i++) {
+    for (unsigned i = 0; s->file && i < LIMIT_INSTANCES; i++) {
         struct slot *slot = slot_at(s, i);
         if (i < s->file->high && slot->used)
             continue;
@@ -153,7 +153,7 @@ struct slot *slots_take(struct slots *s, const char *app, unsigned instance, uns
 
 struct slot *slots_find(struct slots *s, const char *app, unsigned instance)
 {
-    for (unsigned i = 0; i < s->file->high; i++) {
+    for (unsigned i = 0; s->file && i < s->file->high; i++) {
         struct slot *slot = slot_at(s, i);
         slot->app[sizeof slot->app - 1] = '\0';
         if (slot->used && slot->instance == instance && strcmp(slot->app, app) == 0)
@@ -209,6 +209,13 @@ size_t slots_survivors(struct slots *s, slots_survivor_cb each, void *arg)
         each(arg, slot);
     }
     return count;
+}
+
+void slots_each(struct slots *s, slots_cb each, void *arg)
+{
+    for (unsigned i = 0; i < s->file->high; i++)
+        if (slot_at(s, i)->used)
+            each(arg, slot_at(s, i));
 }
 
 void slots_forget(struct slots *s)

@@ -60,6 +60,8 @@ enum {
     SLOT_LAST_SIGNAL = 256,
     SLOT_LAST_CORE = 512,
     SLOT_LAST_ASKED = 1024,
+    SLOT_LAST_UNKNOWN = 2048,
+    SLOT_START_DUE = 4096, /* to be started since the supervisor starts */
 };
 
 /* The end of a process: written before it is reaped, `count` last. */
@@ -123,6 +125,10 @@ void slot_commit(struct slot *slot, const struct slot_life *life);
  * start time match.  `each` is called for every one; how many there were. */
 typedef void (*slots_survivor_cb)(void *arg, const struct slot *slot);
 size_t slots_survivors(struct slots *s, slots_survivor_cb each, void *arg);
+
+/* All that are used; `each` may release it. */
+typedef void (*slots_cb)(void *arg, struct slot *slot);
+void slots_each(struct slots *s, slots_cb each, void *arg);
 
 /* Frees all slots. */
 void slots_forget(struct slots *s);

@@ -19,6 +19,7 @@
 #include "supervisor/app.h"
 #include "supervisor/closer.h"
 #include "supervisor/instance.h"
+#include "supervisor/instance_keep.h"
 #include "supervisor/process.h"
 #include "supervisor/runtime.h"
 
@@ -39,33 +40,69 @@ static void close_handles(struct supervisor *sup);
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+/* Has it an instance that goes on with it? */
+static bool is_claimed(struct supervisor *sup, const struct slot *slot)
+{
+    struct app *app;
+    struct instance *in;
+    LIST_EACH(app, &sup->apps)
+    LIST_EACH(in, &app->instances)
+    if (in->slot == slot)
+        return true;
+    return false;
+}
+
+static void signal_survivor(struct supervisor *sup, const struct slot *slot, int sig)
+{
+    if (is_claimed(sup, slot))
+        return;
+    sup->survivors++;
+    if (sig == SIGINT)
+        log_warn(0, "%s-%u: pid %d still runs from before and is stopped", slot->app,
+                 slot->instance, (int)slot->pid);
+    if (sig)
+        (void)process_group_signal(slot->pid, sig);
+}
+
 static void ask_survivor(void *arg, const struct slot *slot)
 {
-    log_warn(0, "%s-%u: pid %d still runs from before and is stopped", slot->app, slot->instance,
-             (int)slot->pid);
-    (void)process_group_signal(slot->pid, SIGINT);
+    signal_survivor(arg, slot, SIGINT);
 }
 
 static void kill_survivor(void *arg, const struct slot *slot)
 {
-    (void)process_group_signal(slot->pid, SIGKILL);
+    signal_survivor(arg, slot, SIGKILL);
 }
 
-static void ignore_survivor(void *arg, const struct slot *slot)
+static void count_survivor(void *arg, const struct slot *slot)
 {
+    signal_survivor(arg, slot, 0);
+}
+
+static size_t survivors(struct supervisor *sup, slots_survivor_cb each)
+{
+    sup->survivors = 0;
+    (void)slots_survivors(&sup->slots, each, sup);
+    return sup->survivors;
+}
+
+static void forget_unclaimed(void *arg, struct slot *slot)
+{
+    if (!is_claimed(arg, slot))
+        slots_release(slot);
 }
 
 /* Processes of an earlier supervisor that was killed together with everything that knew them: an app never runs
  * twice, so they are stopped before anything is started, and before anybody is served. */
 static void stop_survivors(struct supervisor *sup)
 {
-    size_t count = slots_survivors(&sup->slots, ask_survivor, NULL);
+    size_t count = survivors(sup, ask_survivor);
     for (int i = 0; i < SURVIVORS_MS / 10 && count > 0; i++) {
         (void)usleep(10000);
-        count = slots_survivors(&sup->slots, ignore_survivor, NULL);
+        count = survivors(sup, count_survivor);
     }
-    (void)slots_survivors(&sup->slots, kill_survivor, NULL);
-    slots_forget(&sup->slots);
+    (void)survivors(sup, kill_survivor);
+    slots_each(&sup->slots, forget_unclaimed, sup);
 }
 
 static int open_home(struct supervisor *sup)
@@ -163,26 +200,63 @@ static void warn_about_root(void)
         log_warn(0, "there is no user \"proctor\": the agent runs as root");
 }
 
-void supervisor_start(struct supervisor *sup)
+/* All instances there are; an array, since what is done to one may free it. */
+static void each_instance(struct supervisor *sup, void (*each)(struct instance *in))
 {
     struct app *app;
     struct instance *in;
-    stop_survivors(sup);
+    size_t count = 0;
+    AUTOFREE struct instance **all = xcalloc(supervisor_instance_count(sup) + 1, sizeof(void *));
+    LIST_EACH(app, &sup->apps)
+    LIST_EACH(in, &app->instances)
+    all[count++] = in;
+    for (size_t i = 0; i < count; i++)
+        each(all[i]);
+}
+
+static void start_if_wanted(struct instance *in)
+{
+    if (!in->wanted)
+        return;
+    instance_reset_counts(in);
+    instance_start_due(in);
+}
+
+/* The first start of a home: what shall run is noted for all before anything is done for one. */
+static void begin(struct supervisor *sup)
+{
+    each_instance(sup, start_if_wanted);
+    (void)keep_put(&sup->keep, "", 0, "begun");
+}
+
+static void say_how_the_last_ended(struct supervisor *sup)
+{
+    struct keep_link *k = &sup->keep;
+    log_info("adopting what the supervisor before has left, start %u%s%s", k->starts,
+             k->flags & KEEP_ROLLED_BACK ? ", with the program before the new one" : "",
+             sup->safe ? "; it crashed again and again, so this one only watches" : "");
+}
+
+void supervisor_start(struct supervisor *sup)
+{
+    AUTOBUF struct buf begun = BUF_INIT(1);
+    bool again = keep_link_again(&sup->keep) && keep_get(&sup->keep, &begun, "begun") == 0;
+    if (again)
+        say_how_the_last_ended(sup);
+    else
+        stop_survivors(sup);
     (void)state_file_load(&sup->state_file);
     warn_about_root();
+    if (again) {
+        each_instance(sup, instance_restore);
+        stop_survivors(sup); /* of instances that nobody knows any more */
+    } else {
+        begin(sup);
+    }
     (void)keep_link_watch(&sup->keep, &sup->loop, on_keeper_exit, on_keeper_gone, sup);
     captures_restore(&sup->captures);
     agent_link_start(&sup->agent);
-    LIST_EACH(app, &sup->apps)
-    {
-        LIST_EACH(in, &app->instances)
-        {
-            if (!in->wanted)
-                continue;
-            instance_reset_counts(in);
-            instance_event(in, EV_START);
-        }
-    }
+    each_instance(sup, instance_resume);
     if (!sup->safe)
         operations_go_on(&sup->operations);
     keep_drop_untaken(&sup->keep);
@@ -192,7 +266,7 @@ void supervisor_start(struct supervisor *sup)
         abort();
 #endif
     keep_up(&sup->keep);
-    if (keep_link_again(&sup->keep))
+    if (again)
         supervisor_state_changed(sup); /* the file may be behind */
     if (sup->state_file.ending)
         supervisor_end(sup, sup->forget_apps, NULL, NULL);
