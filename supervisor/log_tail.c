@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/archive.h"
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
@@ -15,8 +16,10 @@
 #include "lib/base/limits.h"
 #include "lib/base/loop.h"
 #include "lib/base/mem.h"
+#include "lib/base/path.h"
 #include "lib/base/str.h"
 #include "lib/base/utf8.h"
+#include "lib/pack/zst_file.h"
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
 #include "supervisor/policy.h"
@@ -106,28 +109,82 @@ static const char *fit(const char *begin, const char *end, size_t room)
     return begin;
 }
 
-int log_tail_read(const char *path, unsigned lines, struct buf *out, bool *ret_cut)
+/* Appends the last `room` bytes; `*ret_part`: there are more before them. */
+static int read_end(const char *path, size_t room, struct buf *text, bool *ret_part)
 {
     off_t size = 0;
-    bool found;
+    char *space;
     AUTOCLOSE int fd = open_file(path, &size);
-    if (fd == -ENOENT) {
-        *ret_cut = false;
-        return 0;
-    }
     if (fd < 0)
         return fd;
-    size_t room = out->limit - out->len;
     off_t start = (uintmax_t)size > room ? size - (off_t)room : 0;
-    AUTOFREE char *space = malloc((size_t)(size - start) + 1);
-    if (!space)
-        return -ENOMEM;
+    int r = buf_reserve(text, (size_t)(size - start), &space);
+    if (r < 0)
+        return r;
     ssize_t n = pread(fd, space, (size_t)(size - start), start);
     if (n < 0)
         return -errno;
-    const char *end = space + n;
-    const char *begin = find_begin(space, (size_t)n, lines, &found);
-    bool part = !found && start > 0;
+    buf_added(text, (size_t)n);
+    *ret_part = start > 0;
+    return 0;
+}
+
+static int read_packed(const char *path, size_t room, struct buf *text, bool *ret_part)
+{
+    bool whole;
+    off_t size;
+    AUTOFREE char *packed = xasprintf("%s.zst", path);
+    AUTOBUF struct buf frame = BUF_INIT(ZST_FRAME + 4096);
+    AUTOCLOSE int fd = open_file(packed, &size);
+    int r = fd < 0 ? fd : zst_file_tail(fd, &frame, &whole);
+    if (r < 0)
+        return r;
+    size_t len = frame.len < room ? frame.len : room;
+    *ret_part = !whole || len < frame.len;
+    return buf_add(text, buf_str(&frame) + frame.len - len, len);
+}
+
+/* Of the newest archive: the log may just have been rotated. */
+static int read_archive(const char *path, size_t room, struct buf *text, bool *ret_part)
+{
+    AUTOARCHIVES struct archives a = {0};
+    AUTOFREE char *dir = xstrndup(path, (size_t)(path_base(path) - path));
+    int r = archives_read(&a, dir, path_base(path));
+    if (r < 0 || a.count == 0)
+        return -ENOENT;
+    AUTOFREE char *archive = path_join(dir, a.items[a.count - 1].name);
+    r = read_end(archive, room, text, ret_part);
+    return r == -ENOENT ? read_packed(archive, room, text, ret_part) : r;
+}
+
+/* The end of the log, `room` bytes at most. */
+static int gather(const char *path, unsigned lines, size_t room, struct buf *text, bool *ret_part)
+{
+    bool enough, part = false;
+    AUTOBUF struct buf present = BUF_INIT(LIMIT_LOG_TEXT);
+    int r = read_end(path, room, &present, &part);
+    if (r < 0)
+        return r;
+    const char *begin = buf_str(&present);
+    (void)find_begin(begin, present.len, lines, &enough);
+    *ret_part = part;
+    if (!part && !enough && read_archive(path, room - present.len, text, ret_part) < 0)
+        buf_reset(text);
+    return buf_add(text, begin, present.len);
+}
+
+int log_tail_read(const char *path, unsigned lines, struct buf *out, bool *ret_cut)
+{
+    bool found, before = false;
+    size_t room = out->limit - out->len;
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_LOG_TEXT);
+    int r = gather(path, lines, room < LIMIT_LOG_TEXT ? room : LIMIT_LOG_TEXT, &text, &before);
+    *ret_cut = false;
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    const char *end = buf_str(&text) + text.len;
+    const char *begin = find_begin(buf_str(&text), text.len, lines, &found);
+    bool part = !found && before;
     if (part)
         begin = skip_part(begin, end);
     const char *fitting = fit(begin, end, room);

@@ -11,7 +11,7 @@
 struct buf;
 struct supervisor;
 
-/* Appends the last `lines` lines of a file to `out`, and never more than its limit: then the oldest are left out, and `*ret_cut` says
+/* Appends the last `lines` lines of a log (of its newest archive too, when the file has fewer) to `out`, and never more than its limit: then the oldest are left out, and `*ret_cut` says
  * so.  A file that is not there has no lines.  -errno, or ERR_INVALID: it is no regular file. */
 int log_tail_read(const char *path, unsigned lines, struct buf *out, bool *ret_cut);
 

@@ -9,6 +9,7 @@
 #include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/limits.h"
+#include "supervisor/log_archives.h"
 
 static char *path;
 static struct buf text;
@@ -64,6 +65,28 @@ static void the_last_lines_are_told(void **state)
     assert_tail("a\nb\nc\n", 3, "a\nb\nc\n");
     assert_tail("a\nb\nc\n", 1000, "a\nb\nc\n");
     assert_tail("a\n\n\n", 2, "\n\n");
+}
+
+static void what_was_rotated_just_now_is_told_too(void **state)
+{
+    AUTOFREE char *older = xasprintf("%s.20261119T000000.000Z", path);
+    AUTOFREE char *newest = xasprintf("%s.20261120T000000.000Z", path);
+    put_file(older, "older\n");
+    put_file(newest, "one\ntwo\nthree\n");
+    assert_tail("four\n", 3, "two\nthree\nfour\n");
+    assert_tail("", 1, "three\n");
+    assert_tail("four\nfive\n", 2, "four\nfive\n");
+    assert_int_equal(log_archive_pack(newest, NULL), 0);
+    assert_tail("four\n", 3, "two\nthree\nfour\n");
+    assert_tail("four\n", 100, "one\ntwo\nthree\nfour\n");
+    assert_tail("four", 2, "three\nfour");
+    assert_int_equal(tail(100, 11), 0);
+    assert_string_equal(buf_str(&text), "three\nfour");
+    assert_true(cut);
+    /* One that cannot be read is as good as none. */
+    AUTOFREE char *packed = xasprintf("%s.zst", newest);
+    put_file(packed, "damaged");
+    assert_tail("four\n", 3, "four\n");
 }
 
 static void a_log_that_is_not_there_is_empty(void **state)
@@ -153,6 +176,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_last_lines_are_told),
+        TEST(what_was_rotated_just_now_is_told_too),
         TEST(a_log_that_is_not_there_is_empty),
         TEST(what_does_not_fit_is_left_out_from_the_beginning),
         TEST(a_cut_is_not_within_a_character),
