@@ -26,19 +26,30 @@ static int read_archives(const struct log_chain *c, struct archives *a)
     return archives_read(a, *dir ? dir : ".", path_base(c->path));
 }
 
-/* The first archive after those that were seen; NULL: none. */
-static const struct archive *next_archive(const struct log_chain *c, const struct archives *a)
-{
-    for (size_t i = 0; i < a->count; i++)
-        if (a->items[i].at_ms > c->seen_ms && (a->items[i].is_plain || a->items[i].is_packed))
-            return &a->items[i];
-    return NULL;
-}
-
 static char *path_of(const struct log_chain *c, const struct archive *item)
 {
     AUTOFREE char *dir = folder_of(c->path);
     return xasprintf("%s%s", dir, item->name);
+}
+
+/* A second name of the present file: its rotation has begun, and may still be taken back. */
+static bool is_present(const struct log_chain *c, const struct archive *item)
+{
+    struct stat present, named;
+    AUTOFREE char *path = path_of(c, item);
+    return stat(path, &named) == 0 && stat(c->path, &present) == 0 &&
+           named.st_dev == present.st_dev && named.st_ino == present.st_ino;
+}
+
+/* The first archive after those that were seen; NULL: none. */
+static const struct archive *next_archive(const struct log_chain *c, const struct archives *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        const struct archive *item = &a->items[i];
+        if (item->at_ms > c->seen_ms && (item->is_plain || item->is_packed) && !is_present(c, item))
+            return item;
+    }
+    return NULL;
 }
 
 /* Is the open file what became this archive?  A packed one has the times of what it was made from. */
@@ -151,21 +162,7 @@ int64_t log_chain_seek_tail(struct log_chain *c, size_t lines)
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
-int log_chain_next(struct log_chain *c, bool rest, struct log_line *ret_line)
-{
-    for (;;) {
-        int r = log_file_next(&c->file, rest || c->in_archive, ret_line);
-        if (r != 0 || !c->in_archive)
-            return r;
-        r = open_next(c);
-        if (r < 0)
-            return r == -ENOENT ? 0 : r;
-    }
-}
-
-/* ---- following ------------------------------------------------------------------------------- */
-
-/* What follows the last newline of the old file was carried over into the new one, or will be. */
+/* Was what follows the last newline carried over into the present file, and will be cut here? */
 static bool was_carried(const struct log_chain *c)
 {
     struct stat held;
@@ -177,6 +174,30 @@ static bool was_carried(const struct log_chain *c)
     return fd >= 0 && pread(fd, begin, rest->len, 0) == (ssize_t)rest->len &&
            memcmp(begin, rest->data, rest->len) == 0;
 }
+
+/* The end of an archive that has no newline there: the rest of the line follows in the next file, or all of it. */
+static int next_of_archive(struct log_chain *c, struct log_line *ret_line)
+{
+    int r = log_file_next(&c->file, false, ret_line);
+    if (r != 0 || c->file.in.len == 0 || was_carried(c))
+        return r;
+    return log_file_next(&c->file, true, ret_line);
+}
+
+int log_chain_next(struct log_chain *c, bool rest, struct log_line *ret_line)
+{
+    for (;;) {
+        int r =
+            c->in_archive ? next_of_archive(c, ret_line) : log_file_next(&c->file, rest, ret_line);
+        if (r != 0 || !c->in_archive)
+            return r;
+        r = open_next(c);
+        if (r < 0)
+            return r == -ENOENT ? 0 : r;
+    }
+}
+
+/* ---- following ------------------------------------------------------------------------------- */
 
 /* The open file is at its end, and another one has its name. */
 static int leave(struct log_chain *c)

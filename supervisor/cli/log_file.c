@@ -240,13 +240,18 @@ static int reopen(struct log_file *f)
     return r < 0 ? r : 1;
 }
 
-/* The index gets its name a moment after the log. */
-static void follow_index(struct log_file *f)
+static bool is_named(int fd, const char *path)
 {
     struct stat named, held;
+    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && named.st_dev == held.st_dev &&
+           named.st_ino == held.st_ino;
+}
+
+/* A new index gets its name a moment after its log. */
+static void follow_index(struct log_file *f)
+{
     AUTOFREE char *path = xasprintf("%s.idx", f->path);
-    if (f->index_fd >= 0 &&
-        (fstat(f->index_fd, &held) < 0 || stat(path, &named) < 0 || held.st_ino == named.st_ino))
+    if (f->index_fd >= 0 && (is_named(f->index_fd, path) || !is_named(f->fd, f->path)))
         return;
     if (f->index_fd >= 0)
         (void)close(f->index_fd);
