@@ -268,4 +268,6 @@ void instance_restore(struct instance *in)
     }
     adopt(in);
     ipc_restore(in);
+    if (in->logs_open)
+        inspector_restore(&in->inspector);
 }
