@@ -13,7 +13,6 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/base/path.h"
 #include "lib/base/procfs.h"
 #include "lib/base/str.h"
 #include "supervisor/app.h"
@@ -148,25 +147,15 @@ static void read_error(struct instance *in)
 /* Is it the one that was started for this instance?  1, 0, or -errno when its environment cannot be read. */
 static int has_our_environment(const struct instance *in, pid_t pid)
 {
-    char path[64];
-    AUTOBUF struct buf text = BUF_INIT(LIMIT_CONTROL_LINE);
-    AUTOSTRLIST struct strlist want = {0};
-    strlist_addf(&want, "PROCTOR_APP=%s", in->app->spec.name);
-    strlist_addf(&want, "PROCTOR_INSTANCE=%u", in->number);
-    strlist_addf(&want, "PROCTOR_HOME=%s", in->sup->home);
-    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-    int r = path_read(path, &text);
+    char number[16];
+    AUTOSTRLIST struct strlist env = {0};
+    int r = procfs_environment(pid, &env);
     if (r < 0)
         return r;
-    size_t found = 0;
-    for (size_t i = 0; i < want.count; i++)
-        for (const char *entry = buf_str(&text), *end = entry + text.len; entry < end;
-             entry += strlen(entry) + 1)
-            if (str_eq(entry, want.items[i])) {
-                found++;
-                break;
-            }
-    return found == want.count;
+    (void)snprintf(number, sizeof number, "%u", in->number);
+    return str_eq(env_get(&env, "PROCTOR_APP"), in->app->spec.name) &&
+           str_eq(env_get(&env, "PROCTOR_INSTANCE"), number) &&
+           str_eq(env_get(&env, "PROCTOR_HOME"), in->sup->home);
 }
 
 /* A process whose start time nobody has noted: the supervisor died between its clone and that.  It may not have reached its

@@ -111,6 +111,7 @@ int slots_open(struct slots *s, const char *path, int given)
     struct slots_file *file = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (file == MAP_FAILED)
         return -errno;
+    s->made = file->magic == 0;
     r = check_header(file);
     if (r < 0) {
         (void)munmap(file, FILE_BYTES);

@@ -103,6 +103,7 @@ _Static_assert(sizeof(struct slot) <= SLOT_BYTES, "a slot has its room");
 
 struct slots {
     int fd;
+    bool made; /* the file was not there before */
     struct slots_file *file;
 };
 

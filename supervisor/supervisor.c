@@ -22,11 +22,11 @@
 #include "supervisor/instance_keep.h"
 #include "supervisor/process.h"
 #include "supervisor/runtime.h"
+#include "supervisor/survivors.h"
 
 enum {
     METER_MS = 2000,
     KEEPER_AGAIN_MS = 5000,
-    SURVIVORS_MS = 1600,      /* as a stop's default kill_timeout */
     PIPE_BYTES_MAX = 1 << 20, /* measured: docs/BENCHMARKS.md, "Log pipes" */
     PIPE_BYTES_MIN = 64 << 10,
     PIPE_SHARE = 16,
@@ -39,71 +39,6 @@ static void end_if_done(struct supervisor *sup);
 static void close_handles(struct supervisor *sup);
 
 /* ---- opening --------------------------------------------------------------------------------- */
-
-/* Has it an instance that goes on with it? */
-static bool is_claimed(struct supervisor *sup, const struct slot *slot)
-{
-    struct app *app;
-    struct instance *in;
-    LIST_EACH(app, &sup->apps)
-    LIST_EACH(in, &app->instances)
-    if (in->slot == slot)
-        return true;
-    return false;
-}
-
-static void signal_survivor(struct supervisor *sup, const struct slot *slot, int sig)
-{
-    if (is_claimed(sup, slot))
-        return;
-    sup->survivors++;
-    if (sig == SIGINT)
-        log_warn(0, "%s-%u: pid %d still runs from before and is stopped", slot->app,
-                 slot->instance, (int)slot->pid);
-    if (sig)
-        (void)process_group_signal(slot->pid, sig);
-}
-
-static void ask_survivor(void *arg, const struct slot *slot)
-{
-    signal_survivor(arg, slot, SIGINT);
-}
-
-static void kill_survivor(void *arg, const struct slot *slot)
-{
-    signal_survivor(arg, slot, SIGKILL);
-}
-
-static void count_survivor(void *arg, const struct slot *slot)
-{
-    signal_survivor(arg, slot, 0);
-}
-
-static size_t survivors(struct supervisor *sup, slots_survivor_cb each)
-{
-    sup->survivors = 0;
-    (void)slots_survivors(&sup->slots, each, sup);
-    return sup->survivors;
-}
-
-static void forget_unclaimed(void *arg, struct slot *slot)
-{
-    if (!is_claimed(arg, slot))
-        slots_release(slot);
-}
-
-/* Processes of an earlier supervisor that was killed together with everything that knew them: an app never runs
- * twice, so they are stopped before anything is started, and before anybody is served. */
-static void stop_survivors(struct supervisor *sup)
-{
-    size_t count = survivors(sup, ask_survivor);
-    for (int i = 0; i < SURVIVORS_MS / 10 && count > 0; i++) {
-        (void)usleep(10000);
-        count = survivors(sup, count_survivor);
-    }
-    (void)survivors(sup, kill_survivor);
-    slots_each(&sup->slots, forget_unclaimed, sup);
-}
 
 static int open_home(struct supervisor *sup)
 {
@@ -244,12 +179,12 @@ void supervisor_start(struct supervisor *sup)
     if (again)
         say_how_the_last_ended(sup);
     else
-        stop_survivors(sup);
+        survivors_stop(sup);
     (void)state_file_load(&sup->state_file);
     warn_about_root();
     if (again) {
         each_instance(sup, instance_restore);
-        stop_survivors(sup); /* of instances that nobody knows any more */
+        survivors_stop(sup); /* of instances that nobody knows any more */
     } else {
         begin(sup);
     }

@@ -32,7 +32,6 @@ struct supervisor {
     struct list apps;
     int next_pm_id;
     struct slots slots;
-    size_t survivors; /* while they are stopped */
     struct runtimes *runtimes;
     struct policy policy;
     struct captures captures;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,11 @@
 #include <unistd.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/buf.h"
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
+#include "lib/base/path.h"
+#include "lib/base/str.h"
 
 enum {
     STAT_BYTES = 1024,
@@ -132,6 +137,34 @@ bool procfs_descends(pid_t pid, pid_t ancestor)
         pid = st.ppid;
     }
     return false;
+}
+
+/* ---- environ, exe ------------------------------------------------------------------------------ */
+
+int procfs_environment(pid_t pid, struct strlist *env)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_CONTROL_LINE);
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    int r = path_read(path, &text);
+    if (r < 0)
+        return r;
+    const char *entry = buf_str(&text), *end = entry + text.len;
+    for (; entry < end; entry += strlen(entry) + 1)
+        strlist_add(env, entry);
+    return 0;
+}
+
+void procfs_program(pid_t pid, char *ret_name, size_t size)
+{
+    static const char gone[] = " (deleted)";
+    char path[64], target[PATH_MAX];
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    ssize_t len = readlink(path, target, sizeof target - 1);
+    target[len > 0 ? len : 0] = '\0';
+    if (str_ends(target, gone))
+        target[strlen(target) - strlen(gone)] = '\0';
+    (void)snprintf(ret_name, size, "%s", path_base(target));
 }
 
 /* ---- listening ports ------------------------------------------------------------------------- */

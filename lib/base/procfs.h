@@ -25,6 +25,13 @@ int procfs_catches(pid_t pid, int sig);
 /* The real uid and gid of a process. */
 int procfs_ids(pid_t pid, uid_t *ret_uid, gid_t *ret_gid);
 
+/* What the process was started with (or says now; it may have written over it), added to `env`. */
+struct strlist;
+int procfs_environment(pid_t pid, struct strlist *env);
+
+/* The name of its program's file, without its folder; "" when that cannot be read. */
+void procfs_program(pid_t pid, char *ret_name, size_t size);
+
 /* Is a TCP socket of `pid` listening on 127.0.0.1:port (or any address)?  Returns 1, 0, or -errno. */
 int procfs_listens(pid_t pid, unsigned port);
 
