@@ -128,6 +128,8 @@ describe('proctor-keeper', { concurrency: 2 }, () => {
         assert.equal(facts.oom, fs.readFileSync('/proc/self/oom_score_adj', 'utf8').trim());
         // 0 to 2, 3 and 4, and the journal itself.
         assert.deepEqual(keeper.journal[0].open, [0, 1, 2, 3, 4, 5]);
+        // Root may put itself out of the OOM killer's reach.
+        assert.ok(['-1000', facts.oom].includes(fs.readFileSync(`/proc/${keeper.child.pid}/oom_score_adj`, 'utf8').trim()));
         const limits = fs.readFileSync(`/proc/${keeper.child.pid}/limits`, 'utf8');
         assert.match(limits, /Max open files +(\d+) +\1 /);
         assert.ok(!fs.existsSync(`/proc/${keeper.child.pid}/fd/9`), 'what it was started with is closed');
@@ -355,9 +357,11 @@ describe('proctor-keeper', { concurrency: 2 }, () => {
             keeper.install('new');
             keeper.behave(`new ${how}`);
             await keeper.command('upgrade');
-            await keeper.command('exit 0');
+            // One that does not end by itself is killed; neither is waited for longer than 15 s.
             if (how === 'hang 0')
-                await delay(10000);
+                await delay(25000);
+            else
+                await keeper.command('exit 0');
             const facts = await keeper.up(3);
             assert.deepEqual(keeper.journal.map(start => [start.label, start.flags]), [
                 ['old', 0], ['new', flag.again | flag.upgraded], ['old', flag.again | flag.rolledBack],
@@ -383,6 +387,51 @@ describe('proctor-keeper', { concurrency: 2 }, () => {
         assert.deepEqual([facts.names, facts.flags], [['i1.out.r'], flag.again | flag.upgraded]);
         assert.match(keeper.log, /the new keeper does not run, going on with this one/);
         assert.equal(facts.ppid, keeper.child.pid);
+    });
+
+    test('a keeper that was killed is followed by its supervisor, with the same pid and all that was kept', async t => {
+        const keeper = new Keeper(t);
+        keeper.install('old');
+        keeper.start();
+        await keeper.up(1);
+        await keeper.command('pipe i1.out.r kept');
+        keeper.behave('* unsafe 11');
+        await keeper.command('kill 9');
+        const facts = await keeper.up(5);
+        const { pid: child } = await keeper.command('child exit 44 0');
+        const { pid: living } = await keeper.command('child exit 45 600000');
+        await keeper.command('acknowledge');
+        process.kill(keeper.child.pid, 'SIGKILL');
+        const next = await keeper.up(6);
+        assert.equal(next.ppid, facts.pid, 'the supervisor has become the keeper');
+        assert.deepEqual([next.names, next.flags], [['i1.out.r'], flag.again | flag.safe]);
+        assert.deepEqual(await keeper.command('take i1.out.r'), { text: 'kept' });
+        assert.deepEqual(next.exits.map(exit => [exit.pid, exit.status, exit.seq]), [[child, 44, 100]]);
+        assert.equal(processInfo(living).ppid, facts.pid);
+        assert.equal(next.oom, facts.oom);
+        process.kill(living, 'SIGKILL');
+        await until('its exit', async () => byPid((await keeper.command('facts')).exits).has(living), 5000 * slow);
+        process.kill(next.ppid, 'SIGTERM');
+        await until('it ends in order', () => !isAlive(next.ppid), 5000 * slow);
+    });
+
+    test('a manifest that cannot be read is no end: what runs is at least reaped, and a supervisor started', async t => {
+        const keeper = new Keeper(t);
+        const torn = path.join(keeper.folder, 'torn');
+        fs.writeFileSync(torn, 'keep, but not a manifest');
+        keeper.start({ args: ['--manifest', '9'], before: ['bash', '-c', 'exec 9<"$0"; exec "$@"', torn] });
+        const facts = await keeper.up(1);
+        assert.deepEqual([facts.names, facts.flags], [[], 0]);
+        assert.match(keeper.log, /cannot read what there is to take over: Protocol error/);
+        assert.ok(!fs.existsSync(`/proc/${keeper.child.pid}/fd/9`));
+    });
+
+    test('wrong arguments are a usage line', t => {
+        for (const args of [[], ['--home'], ['--home', '/tmp', 'x'], ['--homes', '/tmp']]) {
+            const run = spawnSync(path.join(build, 'proctor-keeper'), args, { encoding: 'utf8' });
+            assert.equal(run.status, 2);
+            assert.match(run.stderr, /^usage: /);
+        }
     });
 
     test('BYE: it ends with the supervisor, as that one ended', async t => {
@@ -418,6 +467,15 @@ describe('proctor-keeper', { concurrency: 2 }, () => {
         process.kill(keeper.child.pid, 'SIGTERM');
         keeper.behave();
         assert.deepEqual(await keeper.exited, { code: 7, signal: null });
+    });
+
+    test('as init it ends by SIGTERM also when no supervisor comes up', async t => {
+        const keeper = new Keeper(t);
+        keeper.behave('* kill 11');
+        keeper.start({ args: ['--init'] });
+        await until('some starts', () => keeper.journal.length > 2, 10000 * slow);
+        process.kill(keeper.child.pid, 'SIGTERM');
+        assert.deepEqual(await keeper.exited, { code: 128 + signal.SIGSEGV, signal: null });
     });
 
     test('a first start that is refused is not tried again, and whoever waits is told by its end', async t => {

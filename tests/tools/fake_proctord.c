@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -140,8 +141,12 @@ static void end_as(const char *how, int number)
 }
 
 /* The connection that asked, above all: its end is what the test waits for. */
-static void close_all(void)
+static void forget_all(void)
 {
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     for (int fd = 3; fd < 1024; fd++)
         (void)close(fd);
 }
@@ -150,7 +155,7 @@ static void child(const char *how, int number, int after_ms)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        close_all();
+        forget_all();
         (void)poll(NULL, 0, after_ms);
         end_as(how, number);
         (void)pause();
@@ -164,7 +169,7 @@ static void children(int count)
 {
     for (int i = 0; i < count; i++)
         if (fork() == 0) {
-            close_all();
+            forget_all();
             (void)poll(NULL, 0, 400);
             _exit(i % 256);
         }
@@ -272,6 +277,28 @@ static void obey(char *line)
         end_as(what, atoi(words[1]));
 }
 
+/* The keeper is gone: what is stored goes to a manifest, and this process is the keeper. */
+static void become_keeper(void)
+{
+    char number[16], home[] = ".", program[] = "../proctor-keeper";
+    char *argv[] = {program, (char[]){"--home"}, home, (char[]){"--manifest"}, number, NULL};
+    struct keep_manifest_head head = {.records = kept_count,
+                                      .exits = exit_count,
+                                      .supervisor_sock = -1,
+                                      .binary_fd = -1,
+                                      .previous_fd = -1,
+                                      .starts = synced.starts,
+                                      .flags = synced.flags,
+                                      .next_seq = 100};
+    int fd = memfd_create("manifest", 0);
+    (void)snprintf(number, sizeof number, "%d", fd);
+    for (unsigned i = 0; i < kept_count; i++)
+        (void)fcntl(kept[i].fd, F_SETFD, 0);
+    if (keep_manifest_write(fd, &head, kept, exits) == 0)
+        (void)execv(program, argv);
+    _exit(92);
+}
+
 /* ---- start and loop --------------------------------------------------------------------------- */
 
 static void behave(void)
@@ -325,11 +352,20 @@ static void serve_one(int listener)
     (void)close(fd);
 }
 
-static void on_term(int sig)
+static volatile sig_atomic_t asked_to_end;
+
+static void on_signal(int sig)
 {
-    struct keep_msg msg = {.version = KEEP_VERSION, .type = KEEP_BYE};
-    (void)keep_send(KEEPER, &msg, -1);
-    _exit(sig == SIGTERM ? 7 : 8);
+    asked_to_end = sig;
+}
+
+/* An end in order. */
+static void end_if_asked(void)
+{
+    if (!asked_to_end)
+        return;
+    tell(KEEP_BYE, 0, "", -1);
+    _exit(asked_to_end == SIGTERM ? 7 : 8);
 }
 
 int main(int argc, char **argv)
@@ -345,7 +381,12 @@ int main(int argc, char **argv)
     synced = msg;
     write_journal();
     behave();
-    (void)signal(SIGTERM, on_term);
+    sigset_t none, blocked;
+    (void)sigemptyset(&none);
+    (void)sigemptyset(&blocked);
+    (void)sigaddset(&blocked, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &blocked, NULL);
+    (void)signal(SIGTERM, on_signal);
     int listener = listen_at_home();
     tell(KEEP_UP, 0, "", -1);
     (void)dprintf(READY, "ready\n");
@@ -353,10 +394,12 @@ int main(int argc, char **argv)
     for (;;) {
         struct pollfd polls[] = {{.fd = listener, .events = POLLIN},
                                  {.fd = KEEPER, .events = POLLIN}};
-        if (poll(polls, 2, -1) < 0)
+        int r = ppoll(polls, 2, NULL, &none);
+        end_if_asked();
+        if (r < 0)
             continue;
-        if ((polls[1].revents & POLLIN) && hear(&msg) == 0)
-            return 92;
+        if (polls[1].revents && hear(&msg) == 0)
+            become_keeper();
         if (polls[0].revents)
             serve_one(listener);
     }
