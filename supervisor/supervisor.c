@@ -189,6 +189,7 @@ void supervisor_start(struct supervisor *sup)
         begin(sup);
     }
     (void)keep_link_watch(&sup->keep, &sup->loop, on_keeper_exit, on_keeper_gone, sup);
+    triggers_restore(&sup->triggers);
     captures_restore(&sup->captures);
     agent_link_start(&sup->agent);
     each_instance(sup, instance_resume);
