@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { slow, startHost } from '../lib/host.mjs';
 import { nodes } from '../lib/nodes.mjs';
+import { until } from '../lib/proc.mjs';
 import { Storm, notZero, pick, pidsOf } from '../lib/crash.mjs';
 
 const kills = Number(process.env.CRASH_KILLS ?? 20);
@@ -21,6 +22,9 @@ async function storm(t, options, rounds, targets, { captures = true } = {}) {
     for (let round = 0; round < rounds; round++) {
         await delay(it.random() * 500);
         const wanted = pick(it.random, targets);
+        // Probes are there most of the time.
+        if (wanted === 'proctor-probe')
+            await until('there is a probe', () => pidsOf(host, wanted).length > 0, 3000 * slow).catch(() => {});
         if (await it.kill(wanted) === null)
             await it.kill('proctord');
         // At most one more while the first is being mended.
