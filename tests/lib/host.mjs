@@ -174,10 +174,11 @@ export class Host {
         await until('keeper and supervisor are gone', () => !isAlive(pid) && !isAlive(keeper), 5000 * slow);
     }
 
-    // Pids of our helpers by program name: 'proctor-probe', 'proctor-agent'.  comm holds 15 characters.
+    // Pids of our helpers by program name: 'proctor-probe', 'proctor-agent'.  comm holds 15 characters.  Those that
+    // outlived a supervisor are the keeper's children.
     async helperPids(program) {
         const comm = program.slice(0, 15);
-        return processTree(await this.supervisorPid()).filter(pid => processInfo(pid)?.comm === comm);
+        return processTree(await this.keeperPid() || await this.supervisorPid()).filter(pid => processInfo(pid)?.comm === comm);
     }
 
     // ---- captures ----
