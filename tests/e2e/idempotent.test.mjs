@@ -6,12 +6,18 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { chance, newSeed, pick, pidsOf } from '../lib/crash.mjs';
 import { slow, startHost } from '../lib/host.mjs';
-import { isAlive, pidsOfFolder } from '../lib/proc.mjs';
+import { isAlive, processInfo } from '../lib/proc.mjs';
 
 const TRIES = Number(process.env.IDEMPOTENT_TRIES ?? 30);
 
 // Each start is a line with its pid in a file of the app's own.
 const script = 'echo "$PROCTOR_INSTANCE $$" >>"$STARTS"\nwhile :; do sleep 1; done\n';
+
+// Not the children that are on their way to become an app, and have its name for a moment.
+const supervisors = host => {
+    const keepers = pidsOf(host, 'proctor-keeper');
+    return pidsOf(host, 'proctord').filter(pid => keepers.includes(processInfo(pid)?.ppid));
+};
 
 class World {
     constructor(host, random) {
@@ -75,21 +81,19 @@ test(`start, restart, stop and delete under kill -9 are done exactly once, ${TRI
     const world = new World(host, random);
     await host.proctor(['start', 'true', '--name', 'first', '--interpreter', 'none', '--no-autorestart'], { expectCode: 0 });
     await host.proctor(['delete', 'first'], { expectCode: 0 });
-    const before = pidsOf(host, 'proctor-keeper');
     for (let i = 0; i < TRIES; i++) {
         const command = world.choose();
         // Most is done in the first milliseconds; the rest is waiting.
         const after = random() < 0.7 ? random() * 12 : random() * 250;
-        const told = `try ${i} of seed ${seed}: ${command.verb} ${command.name}, killed after ${after.toFixed(1)} ms`;
+        const victim = random() < 0.8 ? 'supervisor' : 'keeper';
+        const told = `try ${i} of seed ${seed}: ${command.verb} ${command.name}, ${victim} killed after ${after.toFixed(1)} ms`;
         const run = host.spawnProctor([command.verb, command.file ?? command.name]);
         await delay(after * slow);
-        for (const pid of pidsOf(host, 'proctord'))
+        for (const pid of victim === 'keeper' ? pidsOf(host, 'proctor-keeper') : supervisors(host))
             process.kill(pid, 'SIGKILL');
         const { code, stdout, stderr } = await run.ended;
         assert.equal(code, 0, `${told}\n${stdout}${stderr}`);
         world.expect(command);
         await world.check(told);
     }
-    assert.deepEqual(pidsOf(host, 'proctor-keeper'), before);
-    assert.ok(pidsOfFolder(host.folder).length > 0);
 });

@@ -45,10 +45,11 @@ test('start makes a private home, the app is online when it returns, and kill st
     await untilEnvLines(host, 1);
     assert.deepEqual(lastEnv(host).argv, ['one', 'two words']);
     assert.equal(lastEnv(host).pid, row.pid);
-    const { pid, version } = (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
+    const { pid, version, keeper_pid: keeper, starts } = (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
     assert.match(version, /^\d+\.\d+\.\d+/);
+    assert.equal(starts, 1);
     await host.proctor(['kill'], { expectCode: 0 });
-    await until('app and supervisor are gone', () => !isAlive(row.pid) && !isAlive(pid), 5000 * slow);
+    assert.deepEqual([row.pid, pid, keeper].filter(isAlive), [], 'all are gone when kill has answered');
     await host.proctor(['ping'], { expectCode: 3 });
 });
 
@@ -345,6 +346,80 @@ test('the desired state survives keeper and supervisor', async t => {
     assert.ok(!isAlive(before.pid), 'an app never runs twice');
     assert.match(host.daemonLog(), new RegExp(`env-0: pid ${before.pid} still runs from before and is stopped`));
     assert.equal(lastEnv(host).a, 'kept');
+});
+
+test('a torn state.json falls back to the one before, and the next answers say so', async t => {
+    const host = startHost(t);
+    const state = path.join(host.home, 'state.json');
+    await host.startApps([envApp()]);
+    await host.startApps([{ name: 'late', script: appFile('env.js') }]);
+    await until('both are in the file', () => (fs.readFileSync(state, 'utf8').match(/"spec"/g) ?? []).length === 2, 5000 * slow);
+    assert.equal(fs.statSync(`${state}.previous`).mode & 0o777, 0o600);
+    const apps = (await host.jlist()).map(row => row.pid);
+    // As after a reboot.
+    await host.killBoth();
+    for (const pid of apps)
+        process.kill(pid, 'SIGKILL');
+    fs.truncateSync(state, fs.statSync(state).size - 10);
+    const { stderr } = await host.proctor(['start', 'env'], { expectCode: 0 });
+    const sentence = /^warning: state\.json could not be used \(it is torn or damaged\) and lies as state\.json\.broken now; the one before it was: /m;
+    assert.match(stderr, sentence);
+    assert.match(host.daemonLog(), /state\.json could not be used/);
+    assert.ok((await host.jlist()).some(row => row.name === 'env' && row.pm2_env.status === 'online'));
+    assert.equal((await host.proctor(['list'], { expectCode: 0 })).stderr, '', 'once a change was answered with it');
+    assert.ok(fs.existsSync(`${state}.broken`));
+});
+
+test('commands do not notice that the supervisor is killed', async t => {
+    const host = startHost(t);
+    await host.startApps([envApp()]);
+    const { pid: app } = await host.row('env');
+    for (let i = 0; i < 5; i++) {
+        const supervisor = await host.supervisorPid();
+        const commands = Array.from({ length: 10 }, (_, n) => host.proctor([['list'], ['ping'], ['jlist'], ['describe', 'env']][n % 4], { expectCode: 0 }));
+        process.kill(supervisor, 'SIGKILL');
+        commands.push(host.proctor(['list'], { expectCode: 0 }));
+        for (const { stderr } of await Promise.all(commands))
+            assert.equal(stderr, '');
+    }
+    const { starts, last_end: end } = (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
+    assert.equal(starts, 6);
+    assert.equal(end.how, 'killed by signal 9');
+    assert.equal(await host.pid('env'), app);
+});
+
+// An app that takes its time is what an end waits for.
+async function startStubborn(host) {
+    await host.startApps([{ name: 'stubborn', script: appFile('stubborn.js'), kill_timeout: 1500 }]);
+    await host.waitLog('stubborn', /ready/);
+    const { pid, keeper_pid: keeper } = (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
+    return { supervisor: pid, keeper, app: await host.pid('stubborn') };
+}
+
+test('kill goes on under the next supervisor when this one is killed', async t => {
+    const host = startHost(t);
+    const { supervisor, keeper, app } = await startStubborn(host);
+    const kill = host.spawnProctor(['kill']);
+    await host.waitStopping('stubborn');
+    process.kill(supervisor, 'SIGKILL');
+    const { code, stdout, stderr } = await kill.ended;
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /have stopped/);
+    assert.deepEqual([keeper, app].filter(isAlive), []);
+    await host.proctor(['ping'], { expectCode: 3 });
+    assert.deepEqual(JSON.parse(fs.readFileSync(path.join(host.home, 'state.json'), 'utf8')).apps, []);
+});
+
+test('an end by SIGTERM goes on, too, and what shall run stays', async t => {
+    const host = startHost(t);
+    const { supervisor, keeper, app } = await startStubborn(host);
+    process.kill(keeper, 'SIGTERM');
+    await host.waitStopping('stubborn');
+    process.kill(supervisor, 'SIGKILL');
+    await until('all have ended', () => ![keeper, app].some(isAlive), 5000 * slow);
+    const [{ spec, instances }] = JSON.parse(fs.readFileSync(path.join(host.home, 'state.json'), 'utf8')).apps;
+    assert.equal(spec.name, 'stubborn');
+    assert.equal(instances[0].wanted, true);
 });
 
 // A supervisor that is killed between our connecting and its answer: its socket stays, and nobody is behind it.

@@ -145,6 +145,11 @@ export class Host {
         }, ms * slow);
     }
 
+    // The same also while the supervisor ends, and answers nobody.
+    waitStopping(name, instance = 0, ms = 5000) {
+        return until(`${name} is being stopped`, () => new RegExp(`${name}-${instance}: \\w+ -> stopping`).test(this.daemonLog()), ms * slow);
+    }
+
     logFile(name, stream, instance = 0) {
         return path.join(this.home, 'logs', `${name}-${instance}.${stream}`);
     }

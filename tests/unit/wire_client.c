@@ -352,7 +352,7 @@ static void a_server_that_is_gone_is_given_up_after_a_while(void **state)
     AUTOMSG struct msg m = {0};
     serve(goes_for_good);
     open_client();
-    client.retry_ms = 200;
+    client.nobody_ms = 200;
     int64_t began = now_ms();
     assert_int_equal(call("x", NULL, NULL, &m), -ENOENT);
     assert_in_range(now_ms() - began, 150, 5000);
