@@ -196,6 +196,15 @@ static void names_what_was_expected_and_found(void **state)
            "key \"max_restarts\": expected a whole number from 0 to 1000000, found -1");
     refuse("\"max_restarts\":\"3ms\"",
            "key \"max_restarts\": expected a whole number, found \"3ms\"");
+    refuse("\"log_max_size\":\"much\"", "key \"log_max_size\": expected bytes or a size such as "
+                                        "\"512K\", \"32M\" or \"1G\", found \"much\"");
+    refuse("\"log_max_size\":100",
+           "key \"log_max_size\": expected 0 or a size of at least 4096 bytes, found 100");
+    refuse("\"log_max_size\":\"-1M\"", "key \"log_max_size\": expected bytes or a size such as "
+                                       "\"512K\", \"32M\" or \"1G\", found \"-1M\"");
+    refuse("\"log_keep\":0", "key \"log_keep\": expected a whole number from 1 to 100000, found 0");
+    refuse("\"log_rotate_every\":\"60d\"",
+           "key \"log_rotate_every\": expected a time from 0 to 2073600000 ms, found \"60d\"");
     refuse("\"kill_timeout\":\"soon\"", "key \"kill_timeout\": expected milliseconds or a time "
                                         "such as \"500ms\", \"5s\" or \"2m\", found \"soon\"");
     refuse("\"killTimeout\":-5",

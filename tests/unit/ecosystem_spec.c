@@ -25,6 +25,9 @@ static void has_the_documented_defaults(void **state)
     assert_int_equal(spec.max_restarts, 16);
     assert_int_equal(spec.min_uptime_ms, 1000);
     assert_int_equal(spec.kill_timeout_ms, 1600);
+    assert_int_equal(spec.log_max_size, 32 << 20);
+    assert_int_equal(spec.log_rotate_every_ms, 24 * 3600 * 1000);
+    assert_int_equal(spec.log_keep, 10);
     assert_int_equal(spec.profiling, PROFILING_ON_DEMAND);
     assert_false(spec.inspector);
     assert_true(spec.env_inherit);
@@ -70,6 +73,9 @@ static void a_change_of_any_kind_of_field_is_seen(void **state)
         {"instances", "2"},
         {"autorestart", "false"},
         {"kill_timeout", "1"},
+        {"log_max_size", "5G"},
+        {"log_rotate_every", "0"},
+        {"log_keep", "3"},
         {"profiling", "false"},
         {"cwd", "/"},
         {"max_restarts", "1"},

@@ -56,6 +56,9 @@ static void comes_back_as_it_was(void **state)
     set(&spec, "max_restarts", "3");
     set(&spec, "min_uptime", "5");
     set(&spec, "kill_timeout", "1m");
+    set(&spec, "log_max_size", "5G");
+    set(&spec, "log_rotate_every", "12h");
+    set(&spec, "log_keep", "3");
     set(&spec, "inspector", "true");
     set(&spec, "env_inherit", "false");
     static const char *const profiling[] = {"on-demand", "false", "always"};
