@@ -11,6 +11,7 @@
 #include "lib/base/auto.h"
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
+#include "lib/base/str.h"
 #include "supervisor/cli/log_unpack.h"
 
 /* ---- archives -------------------------------------------------------------------------------- */
@@ -20,10 +21,30 @@ static char *folder_of(const char *path)
     return xstrndup(path, (size_t)(path_base(path) - path));
 }
 
-static int read_archives(const struct log_chain *c, struct archives *a)
+static bool same_archives(const struct archives *a, const struct archives *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = str_eq(a->items[i].name, b->items[i].name);
+    return same;
+}
+
+/* A folder is not read in one moment: of one that is being packed both names may be missed.  So it is read until nothing
+ * changes. */
+static void read_archives(const struct log_chain *c, struct archives *a)
 {
     AUTOFREE char *dir = folder_of(c->path);
-    return archives_read(a, *dir ? dir : ".", path_base(c->path));
+    struct archives before = {0};
+    (void)archives_read(&before, *dir ? dir : ".", path_base(c->path));
+    for (;;) {
+        (void)archives_read(a, *dir ? dir : ".", path_base(c->path));
+        bool same = same_archives(&before, a);
+        archives_clear(&before);
+        if (same)
+            return;
+        before = *a;
+        *a = (struct archives){0};
+    }
 }
 
 static char *path_of(const struct log_chain *c, const struct archive *item)
@@ -92,7 +113,7 @@ static int open_next(struct log_chain *c)
         AUTOARCHIVES struct archives a = {0};
         AUTOARCHIVES struct archives after = {0};
         struct log_file f;
-        (void)read_archives(c, &a);
+        read_archives(c, &a);
         const struct archive *next = next_archive(c, &a);
         int r = next ? open_archive(c, next, &f) : log_file_open(&f, c->path);
         if (next)
@@ -104,7 +125,7 @@ static int open_next(struct log_chain *c)
         use(c, &f, next != NULL);
         if (next)
             return 0;
-        (void)read_archives(c, &after);
+        read_archives(c, &after);
         next = next_archive(c, &after);
         if (!next || is_archive(c, next))
             return 0;
@@ -116,7 +137,7 @@ int log_chain_open(struct log_chain *c, const char *path)
     AUTOARCHIVES struct archives a = {0};
     *c = (struct log_chain){.path = xstrdup(path)};
     log_file_init(&c->file, path, -1, -1);
-    (void)read_archives(c, &a);
+    read_archives(c, &a);
     /* Opened when an archive is its second name already: that is it, and no older one. */
     if (a.count > 0)
         c->seen_ms = a.items[a.count - 1].at_ms;
@@ -141,7 +162,7 @@ int64_t log_chain_seek_tail(struct log_chain *c, size_t lines)
     int64_t total = log_file_seek_tail(&c->file, lines);
     if (total < 0 || (size_t)total >= lines || c->in_archive)
         return total;
-    (void)read_archives(c, &a);
+    read_archives(c, &a);
     for (size_t i = a.count; i-- > 0 && (size_t)total < lines;) {
         struct log_file f;
         if (a.items[i].at_ms > c->seen_ms || is_archive(c, &a.items[i]))
@@ -207,7 +228,7 @@ static int leave(struct log_chain *c)
         int r = buf_addc(&c->file.in, '\n');
         return r < 0 ? r : 1;
     }
-    (void)read_archives(c, &a);
+    read_archives(c, &a);
     const struct archive *next = next_archive(c, &a);
     if (next && is_archive(c, next))
         c->seen_ms = next->at_ms;
