@@ -25,7 +25,9 @@ static bool same_archives(const struct archives *a, const struct archives *b)
 {
     bool same = a->count == b->count;
     for (size_t i = 0; same && i < a->count; i++)
-        same = str_eq(a->items[i].name, b->items[i].name);
+        same = str_eq(a->items[i].name, b->items[i].name) &&
+               a->items[i].is_plain == b->items[i].is_plain &&
+               a->items[i].is_packed == b->items[i].is_packed;
     return same;
 }
 
@@ -78,11 +80,12 @@ static bool is_archive(const struct log_chain *c, const struct archive *item)
 {
     struct stat held, named;
     AUTOFREE char *path = path_of(c, item), *packed = xasprintf("%s.zst", path);
-    if (fstat(c->file.fd, &held) < 0)
-        return false;
     if (stat(path, &named) == 0)
-        return held.st_dev == named.st_dev && held.st_ino == named.st_ino;
-    return stat(packed, &named) == 0 && held.st_mtim.tv_sec == named.st_mtim.tv_sec &&
+        return fstat(c->file.fd, &held) == 0 && held.st_dev == named.st_dev &&
+               held.st_ino == named.st_ino;
+    /* What is packed is not cut any more: only now are the times of the open file its last. */
+    return stat(packed, &named) == 0 && fstat(c->file.fd, &held) == 0 &&
+           held.st_mtim.tv_sec == named.st_mtim.tv_sec &&
            held.st_mtim.tv_nsec == named.st_mtim.tv_nsec;
 }
 
