@@ -266,6 +266,57 @@ static void answers_everyone_who_waits(void **state)
                      !got[i].taken);
 }
 
+/* The supervisor was killed: what it was asked for is asked again, without the descriptor, and who waited has gone. */
+static void another_supervisor_is_asked_again(void **state)
+{
+    int fd = start_and_take("r1", 1);
+    enter(1, "running");
+    (void)wait_for("progress", "r1");
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(conn_notify(&supervisor, "restarted", NULL), 0);
+        assert_int_equal(wait_for("probe.start", id_of(1))->fd, -1);
+        start(i % 2 ? "r2" : "r3", 1);
+        (void)wait_for("progress", i % 2 ? "r2" : "r3");
+    }
+    request("s1", "capture.stop", 1);
+    (void)wait_for("probe.stop", id_of(1));
+    assert_int_equal(conn_notify(&supervisor, "restarted", NULL), 0);
+    (void)wait_for("probe.start", id_of(1));
+    (void)wait_for("probe.stop", id_of(1));
+    start("last", 1);
+    write_result(fd, "x");
+    end_with(1, "done");
+    end_with(1, "done");
+    assert_true(wait_for(NULL, "last")->fd >= 0);
+    for (unsigned i = 0; i < got_count; i++)
+        assert_false(str_eq(json_get_string(got[i].root, "id", ""), "r1"));
+    /* What has ended is not asked for. */
+    (void)wait_for("probe.ack", id_of(1));
+    assert_int_equal(conn_notify(&supervisor, "restarted", NULL), 0);
+    start("after", 1);
+    (void)wait_for(NULL, "after");
+    for (unsigned i = 0; i < got_count; i++)
+        assert_false(str_eq(json_get_string(got[i].root, "method", ""), "probe.start") &&
+                     !got[i].taken);
+}
+
+static void another_supervisor_that_does_not_know_it_ends_it(void **state)
+{
+    AUTOFREE char *id = start_id(1);
+    (void)close(start_and_take("r1", 1));
+    enter(1, "stopping");
+    (void)wait_for("progress", "r1");
+    assert_int_equal(conn_notify(&supervisor, "restarted", NULL), 0);
+    (void)wait_for("probe.start", id_of(1));
+    start("r2", 1);
+    (void)wait_for("progress", "r2");
+    assert_int_equal(conn_error(&supervisor, id, ERR_NOT_FOUND, "no such capture runs", NULL), 0);
+    const json_t *record = record_in(wait_for(NULL, "r2"));
+    assert_string_equal(error_name_in(record), "PROBE_GONE");
+    assert_non_null(strstr(json_get_string(json_object_get(record, "error"), "message", ""),
+                           "in phase stopping"));
+}
+
 static void limits_those_who_wait(void **state)
 {
     char name[16];
@@ -688,6 +739,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(hands_the_result_over_to_be_read_only),
         TEST(answers_everyone_who_waits),
+        TEST(another_supervisor_is_asked_again),
+        TEST(another_supervisor_that_does_not_know_it_ends_it),
         TEST(limits_those_who_wait),
         TEST(refuses_more_than_it_can_watch),
         TEST(cancels_what_is_over_its_time),
