@@ -350,11 +350,15 @@ static void on_kill_timeout(uv_timer_t *timer)
 
 /* ---- the end of a process -------------------------------------------------------------------- */
 
-/* How long it lived, by the record's wall clock as far as that can be believed: it may have ended while no supervisor ran. */
+/* How long it lived.  It may have ended while no supervisor ran, which only the wall clock tells; that may have been set since,
+ * so it is believed only as far as no supervisor ran. */
 static int64_t lifetime_ms(const struct instance *in, int64_t ended_wall_ms)
 {
     int64_t until_now_ms = instance_uptime_ms(in);
+    int64_t away_ms = now_ms(in) - in->sup->keep.last_ended_ms;
     int64_t ago_ms = loop_wall_ms() - ended_wall_ms;
+    if (ago_ms > away_ms)
+        ago_ms = away_ms;
     if (ago_ms < 0)
         ago_ms = 0;
     return ago_ms < until_now_ms ? until_now_ms - ago_ms : 0;

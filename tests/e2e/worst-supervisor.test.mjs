@@ -56,7 +56,7 @@ describe('the supervisor', { concurrency: 3 }, () => {
         assert.deepEqual(await exited, { code: 0, signal: null });
     });
 
-    test('kill -9 during captures leaves no inspector port open, and the next start runs each app exactly once', async t => {
+    test('kill -9 of it and its keeper during captures leaves no inspector port open, and the next start runs each app exactly once', async t => {
         const host = startHost(t);
         const names = [8, 20].map(major => `n${major}`);
         await host.startApps([8, 20].map(major => ({
@@ -73,8 +73,7 @@ describe('the supervisor', { concurrency: 3 }, () => {
         for (const name of names)
             assert.equal(listeningPorts(apps[name].pid).length, 2, `${name} is being profiled`);
         const helpers = [...await host.helperPids('proctor-probe'), ...await host.helperPids('proctor-agent')];
-        const supervisor = await host.supervisorPid();
-        process.kill(supervisor, 'SIGKILL');
+        await host.killBoth();
         await until('only the ports of the apps are open', () =>
             names.every(name => listeningPorts(apps[name].pid).join() === apps[name].own.join()), 3000 * slow);
         for (const name of names)
