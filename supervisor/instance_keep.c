@@ -216,14 +216,23 @@ static void wait_for_pid(struct instance *in)
     }
 }
 
+/* Is there an end that nobody has acted on?  The record of another process than the present one is no such. */
+static bool has_record(const struct instance *in)
+{
+    const struct slot *slot = in->slot;
+    return slot->exit.count != in->exits_handled && (slot->pid == 0 || slot->exit.pid == slot->pid);
+}
+
 static void adopt(struct instance *in)
 {
     struct slot *slot = in->slot;
-    bool recorded = slot->exit.count != in->exits_handled;
+    bool recorded = has_record(in);
     /* Died between the record and this. */
     if (recorded)
         slot->pid = 0;
-    else if (in->state == INSTANCE_LAUNCHING && slot->pid == 0)
+    else
+        in->exits_handled = slot->exit.count;
+    if (!recorded && in->state == INSTANCE_LAUNCHING && slot->pid == 0)
         wait_for_pid(in);
     int pidfd = find_process(in);
     if (slot->pid <= 0) {
@@ -238,24 +247,43 @@ static void adopt(struct instance *in)
         log_info("%s: goes on, pid %d", instance_name(in), (int)slot->pid);
 }
 
+/* Somebody has written into the file.  What is declared holds; its process, if there is one, is believed to have just been
+ * started. */
+static void mend(struct instance *in)
+{
+    log_err(0, "%s: its record is damaged, its counts begin anew", instance_name(in));
+    uv_update_time(&in->sup->loop);
+    in->history.created_ms = in->history.started_ms = (int64_t)uv_now(&in->sup->loop);
+    in->started_wall_ms = in->created_wall_ms;
+    in->exits_handled = in->slot->exit.count;
+    in->start_due = in->wanted && in->slot->pid <= 0;
+    in->state = in->slot->pid > 0 ? INSTANCE_LAUNCHING : INSTANCE_STOPPED;
+}
+
+static void open_logs(struct instance *in)
+{
+    int r = logs_open(in);
+    if (r < 0)
+        log_err(r, "%s: its logs cannot be opened", instance_name(in));
+}
+
 void instance_restore(struct instance *in)
 {
+    struct slot_life life;
     if (!in->slot)
         return;
-    struct slot_life life = slot_life(in->slot);
+    int r = slot_life(in->slot, &life);
     in->slot->pm_id = (unsigned)in->pm_id;
-    if (life.created_wall_ms == 0) {
-        instance_commit(in);
-        return;
+    if (r == 0) {
+        read_life(in, &life);
+        read_error(in);
+    } else if (r == -EPROTO) {
+        mend(in);
     }
-    read_life(in, &life);
-    read_error(in);
-    if (in->slot->pid || in->slot->exit.count || in->state != INSTANCE_STOPPED) {
-        int r = logs_open(in);
-        if (r < 0)
-            log_err(r, "%s: its logs cannot be opened", instance_name(in));
-    }
+    if (in->slot->pid || in->slot->exit.count || in->state != INSTANCE_STOPPED)
+        open_logs(in);
     adopt(in);
+    instance_commit(in);
     ipc_restore(in);
     if (in->logs_open)
         inspector_restore(&in->inspector);

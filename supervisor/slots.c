@@ -171,21 +171,46 @@ void slots_release(struct slot *slot)
     (void)memset(slot, 0, SLOT_BYTES);
 }
 
-struct slot_life slot_life(const struct slot *slot)
+/* FNV-1a: against a file that somebody has written into, not against malice. */
+static uint64_t sum_of(const char *room)
 {
-    return slot->sides[slot->current & 1].life;
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < SLOT_SUM_AT; i++)
+        sum = (sum ^ (unsigned char)room[i]) * 0x100000001b3u;
+    return sum;
+}
+
+static bool is_whole(const char *room)
+{
+    uint64_t sum;
+    (void)memcpy(&sum, room + SLOT_SUM_AT, sizeof sum);
+    return sum == sum_of(room);
+}
+
+int slot_life(const struct slot *slot, struct slot_life *ret_life)
+{
+    static const char never[SLOT_LIFE_BYTES];
+    uint32_t now = slot->current & 1;
+    if (memcmp(slot->sides[now].room, never, sizeof never) == 0)
+        return -ENOENT;
+    if (!is_whole(slot->sides[now].room))
+        now = !now;
+    if (!is_whole(slot->sides[now].room))
+        return -EPROTO;
+    *ret_life = slot->sides[now].life;
+    return 0;
 }
 
 void slot_commit(struct slot *slot, const struct slot_life *life)
 {
     uint32_t now = slot->current & 1, next = !now;
+    char *room = slot->sides[next].room;
     /* With what a newer minor has behind our fields. */
-    (void)memcpy(slot->sides[next].room, slot->sides[now].room, SLOT_LIFE_BYTES);
+    (void)memcpy(room, slot->sides[now].room, SLOT_LIFE_BYTES);
     slot->sides[next].life = *life;
+    uint64_t sum = sum_of(room);
+    (void)memcpy(room + SLOT_SUM_AT, &sum, sizeof sum);
     __atomic_store_n(&slot->current, next, __ATOMIC_RELEASE);
-#ifdef PROCTOR_NEXT
-    slot->commits++;
-#endif
 }
 
 static bool still_runs(const struct slot *slot)

@@ -20,7 +20,11 @@
 #include "lib/base/limits.h"
 #include "supervisor/slot_stream.h"
 
-enum { SLOT_BYTES = 1024, SLOT_LIFE_BYTES = 256 };
+enum {
+    SLOT_BYTES = 1024,
+    SLOT_LIFE_BYTES = 256,
+    SLOT_SUM_AT = SLOT_LIFE_BYTES - 8, /* a checksum of what is before it */
+};
 
 /* What an instance is and has counted.  Written as a whole by slot_commit(), so
  * that a death in between leaves the one before. */
@@ -98,7 +102,7 @@ struct slot {
 #endif
 };
 
-_Static_assert(sizeof(struct slot_life) <= SLOT_LIFE_BYTES, "life has its room");
+_Static_assert(sizeof(struct slot_life) <= SLOT_SUM_AT, "life has its room");
 _Static_assert(sizeof(struct slot) <= SLOT_BYTES, "a slot has its room");
 
 struct slots {
@@ -119,7 +123,8 @@ struct slot *slots_take(struct slots *s, const char *app, unsigned instance, uns
 struct slot *slots_find(struct slots *s, const char *app, unsigned instance);
 void slots_release(struct slot *slot);
 
-struct slot_life slot_life(const struct slot *slot);
+/* What was committed last; when that is damaged, what was before it.  0; -ENOENT: nothing was ever; -EPROTO: damaged, both. */
+int slot_life(const struct slot *slot, struct slot_life *ret_life);
 void slot_commit(struct slot *slot, const struct slot_life *life);
 
 /* A survivor is a process of an earlier supervisor that still runs: pid and

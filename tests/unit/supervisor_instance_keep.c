@@ -148,10 +148,37 @@ static void all_of_it_comes_back(void **state)
 
 static void one_that_was_never_written_is_as_it_is_declared(void **state)
 {
+    struct slot_life life;
     memset(in->slot->sides, 0, sizeof in->slot->sides);
     next_life();
     assert_int_equal(in->state, INSTANCE_STOPPED);
-    assert_true(slot_life(in->slot).created_wall_ms > 0);
+    assert_int_equal(slot_life(in->slot, &life), 0);
+}
+
+static void damage_harms_nothing_but_the_counts(void **state)
+{
+    struct proc_stat st;
+    pid_t pid = start_app("web");
+    assert_int_equal(procfs_stat(pid, &st), 0);
+    in->state = INSTANCE_ONLINE;
+    in->restarts = 3;
+    instance_commit(in);
+    in->slot->pid = pid;
+    in->slot->start_ticks = st.start_ticks;
+    memset(&in->slot->exit, 0x5a, sizeof in->slot->exit);
+    memset(in->slot->sides, 0x5a, sizeof in->slot->sides);
+    in->slot->current = 0x5a5a5a5a;
+    next_life();
+    assert_int_equal(instance_pid(in), pid);
+    assert_int_equal(in->state, INSTANCE_LAUNCHING);
+    assert_int_equal(in->restarts, 0);
+    instance_resume(in);
+    assert_int_equal(instance_pid(in), pid);
+    /* A record that is of another process is no end of this one. */
+    in->slot->exit.count += 5;
+    next_life();
+    assert_int_equal(instance_pid(in), pid);
+    kill_app(pid);
 }
 
 /* ---- its process ----------------------------------------------------------------------------- */
@@ -335,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RUN(all_of_it_comes_back),
         RUN(one_that_was_never_written_is_as_it_is_declared),
+        RUN(damage_harms_nothing_but_the_counts),
         RUN(a_process_is_adopted_by_number_and_start),
         RUN(one_without_a_start_time_is_known_by_its_environment),
         RUN(an_exit_that_was_not_handled_is_handled_once),

@@ -196,20 +196,27 @@ static void a_name_of_any_length_ends(void **state)
 
 static const struct slot_life some_life = {.state = 2, .flags = SLOT_WANTED, .restarts = 7};
 
+static struct slot_life life_of(const struct slot *slot)
+{
+    struct slot_life life;
+    assert_int_equal(slot_life(slot, &life), 0);
+    return life;
+}
+
 static void a_life_is_read_as_it_was_committed(void **state)
 {
     assert_int_equal(slots_open(&slots, path, -1), 0);
     struct slot *slot = slots_take(&slots, "web", 3, 9);
     assert_int_equal(slot->pm_id, 9);
-    assert_int_equal(slot_life(slot).restarts, 0);
     struct slot_life life = some_life;
+    assert_int_equal(slot_life(slot, &life), -ENOENT);
     for (unsigned i = 0; i < 5; i++) {
         life.restarts = i;
         slot_commit(slot, &life);
         open_again();
         slot = slots_find(&slots, "web", 3);
-        assert_int_equal(slot_life(slot).restarts, i);
-        assert_int_equal(slot_life(slot).flags, SLOT_WANTED);
+        assert_int_equal(life_of(slot).restarts, i);
+        assert_int_equal(life_of(slot).flags, SLOT_WANTED);
     }
     assert_null(slots_find(&slots, "web", 2));
     assert_null(slots_find(&slots, "we", 3));
@@ -225,9 +232,28 @@ static void half_a_commit_is_none(void **state)
     slot_commit(slot, &some_life);
     for (size_t cut = 0; cut <= SLOT_LIFE_BYTES; cut++) {
         memset(slot->sides[!slot->current].room, 0x55, cut);
-        struct slot_life life = slot_life(slot);
+        struct slot_life life = life_of(slot);
         assert_memory_equal(&life, &some_life, sizeof life);
     }
+}
+
+static void a_damaged_life_is_not_believed(void **state)
+{
+    struct slot_life life;
+    assert_int_equal(slots_open(&slots, path, -1), 0);
+    struct slot *slot = slots_take(&slots, "web", 0, 1);
+    slot_commit(slot, &some_life);
+    life = some_life;
+    life.restarts = 8;
+    slot_commit(slot, &life);
+    slot->sides[slot->current].room[9] ^= 4;
+    assert_int_equal(life_of(slot).restarts, 7); /* the one before */
+    slot->sides[!slot->current].room[100] ^= 1;
+    assert_int_equal(slot_life(slot, &life), -EPROTO);
+    slot->current = 77;
+    assert_int_equal(slot_life(slot, &life), -EPROTO);
+    slot_commit(slot, &some_life);
+    assert_int_equal(life_of(slot).restarts, 7);
 }
 
 static void what_a_newer_minor_has_appended_stays(void **state)
@@ -235,11 +261,14 @@ static void what_a_newer_minor_has_appended_stays(void **state)
     assert_int_equal(slots_open(&slots, path, -1), 0);
     struct slot *slot = slots_take(&slots, "web", 0, 1);
     slot_commit(slot, &some_life);
-    slot->sides[slot->current].room[SLOT_LIFE_BYTES - 1] = 'n';
+    /* As a newer one would: with the checksum. */
+    memset(slot->sides, 0, sizeof slot->sides);
+    slot->sides[slot->current].room[SLOT_SUM_AT - 1] = 'n';
+    slot_commit(slot, &some_life);
     ((char *)slot)[SLOT_BYTES - 1] = 'm';
     for (int i = 0; i < 3; i++) {
         slot_commit(slot, &some_life);
-        assert_int_equal(slot->sides[slot->current].room[SLOT_LIFE_BYTES - 1], 'n');
+        assert_int_equal(slot->sides[slot->current].room[SLOT_SUM_AT - 1], 'n');
     }
     slots_close(&slots);
     AUTOCLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -247,7 +276,7 @@ static void what_a_newer_minor_has_appended_stays(void **state)
     assert_int_equal(pwrite(fd, &minor, sizeof minor, 16), sizeof minor);
     open_again();
     slot = slots_find(&slots, "web", 0);
-    assert_int_equal(slot_life(slot).restarts, 7);
+    assert_int_equal(life_of(slot).restarts, 7);
     assert_int_equal(((char *)slot)[SLOT_BYTES - 1], 'm');
     slots_close(&slots);
     assert_int_equal(pread(fd, &minor, sizeof minor, 16), sizeof minor);
@@ -336,6 +365,7 @@ int main(void)
         IN_FOLDER(a_name_of_any_length_ends),
         IN_FOLDER(a_life_is_read_as_it_was_committed),
         IN_FOLDER(half_a_commit_is_none),
+        IN_FOLDER(a_damaged_life_is_not_believed),
         IN_FOLDER(what_a_newer_minor_has_appended_stays),
         IN_FOLDER(records_of_another_boot_are_forgotten),
         IN_FOLDER(a_descriptor_from_the_keeper_is_taken),
