@@ -23,6 +23,7 @@
 #include "supervisor/kept_json.h"
 #include "supervisor/policy.h"
 #include "supervisor/probe.h"
+#include "supervisor/safe_mode.h"
 #include "supervisor/supervisor.h"
 
 enum {
@@ -475,10 +476,9 @@ static int resolve(struct capture *c, char *reterr_text, size_t size)
 {
     struct supervisor *sup = c->owner->sup;
     if (sup->safe) {
-        (void)snprintf(reterr_text, size,
-                       "the supervisor has crashed again and again and only watches the apps now; "
-                       "`proctor upgrade` starts it anew");
-        return ERR_STOPPING;
+        AUTOFREE char *why = safe_mode_explain(sup);
+        (void)snprintf(reterr_text, size, "%s", why);
+        return ERR_SAFE_MODE;
     }
     const char *name = json_get_string(c->params, "app", "");
     unsigned number = (unsigned)json_get_int(c->params, "instance", 0);
