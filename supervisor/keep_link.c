@@ -179,7 +179,8 @@ static bool keeper_has_room(const struct keep_link *k)
     return k->count + KEEPER_OWN_FDS < limit.rlim_cur;
 }
 
-static int make_name(char name[static KEEP_NAME], const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static int make_name(char name[static KEEP_NAME],
+                                                           const char *format, va_list ap)
 {
     int len = vsnprintf(name, KEEP_NAME, format, ap);
     return len > 0 && len < KEEP_NAME ? 0 : -ENAMETOOLONG;

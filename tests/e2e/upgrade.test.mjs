@@ -172,10 +172,10 @@ describe('upgrade', { concurrency: 3 }, () => {
         await until('safe mode', async () => {
             const { pid, safe_mode: safe } = await ping(host);
             if (!safe)
-                process.kill(pid, 'SIGSEGV');
+                process.kill(pid, 'SIGABRT');
             return safe;
         }, 20000 * slow);
-        const sentence = /safe mode: .* \(the last time: killed by signal 11\) .*'proctor upgrade' starts it anew/;
+        const sentence = /safe mode: .* \(the last time: killed by signal 6\) .*'proctor upgrade' starts it anew/;
         for (const args of [['restart', 'app'], ['stop', 'app-0'], ['delete', 'all'], ['start', 'app'], ['start', appFile('sleep.sh')],
             ['profile', 'cpu', 'app-0', '-d', '1s']])
             assert.match((await host.proctor(args, { expectCode: 1 })).stderr, sentence);
