@@ -80,7 +80,7 @@ describe('poisoned state', { concurrency: 1 }, () => {
             const random = chance(seed);
             t.diagnostic(`seed ${seed}`);
             await host.startApps([steady('hurt'), steady('well')]);
-            const well = await host.pid('well');
+            const [hurt, well] = [await host.pid('hurt'), await host.pid('well')];
             const file = path.join(host.home, 'slots');
             const bytes = fs.readFileSync(file);
             // The name stands at 24 of the slot's 1024; pid and start time before it stay.
@@ -97,8 +97,10 @@ describe('poisoned state', { concurrency: 1 }, () => {
             assert.equal(supervisor(host), pid, 'it does not crash');
             assert.equal(await host.pid('well'), well);
             await assertLogsFlow(host, 'well');
+            // The pid was not hurt: it is not started a second time.
+            assert.equal(await host.pid('hurt'), hurt);
             await replace(host);
-            assert.equal(await host.pid('well'), well);
+            assert.deepEqual([await host.pid('hurt'), await host.pid('well')], [hurt, well]);
             assert.doesNotMatch(host.daemonLog(), /ended with signal (6|11)/);
             await host.proctor(['restart', 'hurt'], { expectCode: 0 });
             assert.ok(isAlive(await host.pid('hurt')));
