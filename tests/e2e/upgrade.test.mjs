@@ -5,7 +5,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { chance, newSeed, pidsOf } from '../lib/crash.mjs';
 import { appFile, slow, startHost, underAsan } from '../lib/host.mjs';
 import { isAlive, processInfo, until } from '../lib/proc.mjs';
 
@@ -125,6 +127,31 @@ describe('upgrade', { concurrency: 3 }, () => {
         assert.equal(told.restarted, 0);
         assert.match(told.error, /did not come up/);
         assert.deepEqual(await pids(host), apps);
+    });
+
+    test('back and forth while supervisors are killed at any moment', async t => {
+        const seed = newSeed();
+        const random = chance(seed);
+        const host = startInstalled(t);
+        await host.startApps([{ name: 'app', ...plain, instances: 4 }]);
+        const apps = await pids(host);
+        for (let i = 0; i < 12; i++) {
+            const from = i % 2 ? build : path.join(build, 'next');
+            for (const name of ['proctord', 'proctor-keeper'])
+                install(path.join(from, name), path.join(host.programs, name));
+            const after = random() * 60;
+            const told = `try ${i} of seed ${seed}, killed after ${after.toFixed(1)} ms`;
+            const upgrade = host.spawnProctor(['upgrade', '--json']);
+            await delay(after * slow);
+            for (const pid of pidsOf(host, 'proctord'))
+                process.kill(pid, 'SIGKILL');
+            const result = await upgrade.ended;
+            // The only try of a new program may be the one that was killed.
+            assert.ok(result.code === 0 || result.json().rolled_back, `${told}: ${result.stderr}`);
+            assert.equal(result.json().restarted, 0, told);
+            assert.deepEqual(await pids(host), apps, told);
+            assert.equal((await ping(host)).safe_mode, false, told);
+        }
     });
 
     test('commands that wait, and logs that are followed, go on over it', async t => {
