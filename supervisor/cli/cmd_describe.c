@@ -123,11 +123,12 @@ static void put_rotation(const json_t *spec)
     char size[TEXT_SHORT], age[TEXT_SHORT];
     int64_t bytes = json_get_int(spec, "log_max_size", 0);
     int64_t every_ms = json_get_int(spec, "log_rotate_every", 0);
+    bool sized = bytes > 0, aged = every_ms > 0;
     AUTOFREE char *text = xasprintf(
-        "%s%s%s%s, %lld archives", bytes > 0 ? "at " : "", bytes > 0 ? text_bytes(bytes, size) : "",
-        every_ms > 0 ? " or after " : "", every_ms > 0 ? text_age(every_ms, age) : "",
+        "%s%s%s%s%s, %lld archives", sized ? "at " : "", sized ? text_bytes(bytes, size) : "",
+        sized && aged ? " or " : "", aged ? "after " : "", aged ? text_age(every_ms, age) : "",
         (long long)json_get_int(spec, "log_keep", 0));
-    put("log rotation", bytes > 0 || every_ms > 0 ? text : "off");
+    put("log rotation", sized || aged ? text : "off");
 }
 
 static void put_spec(const json_t *spec)
