@@ -218,11 +218,15 @@ void log_drop_moved(struct logstream *s)
 void log_drop_adopt(struct logstream *s, bool adopted)
 {
     struct stat st;
+    struct slot_lost lost = log_drop_state(s->kept);
+    if (lost.error == 0) {
+        /* All of it is told, or the slot is a new one and knows nothing. */
+        lost.counted = s->lost >= 0 ? lseek(s->lost, 0, SEEK_CUR) : 0;
+        commit(s->kept, &lost);
+        return;
+    }
     if (s->lost >= 0)
         count_lost(s);
-    struct slot_lost lost = log_drop_state(s->kept);
-    if (lost.error == 0)
-        return;
     if (!adopted) { /* another descriptor of the file, which may be another file */
         log_drop_moved(s);
         log_drop_line_over(s);

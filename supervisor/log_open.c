@@ -3,16 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/io.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/mem.h"
 #include "supervisor/keep_link.h"
 #include "supervisor/logstream.h"
 
-enum { RECORD_BYTES = 16 };
+enum { RECORD_BYTES = 16, BLOCK_BYTES = 65536 };
 
 int log_open_at_end(const char *path, int64_t *ret_offset)
 {
@@ -35,6 +37,40 @@ int log_open_pipe(unsigned bytes, int *ret_read, int *ret_write)
                 (int)bytes); /* unprivileged users have a budget: the default is fine too */
     *ret_read = fds[0];
     *ret_write = fds[1];
+    return 0;
+}
+
+/* ---- bytes of a log ---------------------------------------------------------------------------- */
+
+int64_t log_line_begin(int fd, int64_t end)
+{
+    char block[BLOCK_BYTES];
+    int64_t least = end > LOGSTREAM_LINE ? end - LOGSTREAM_LINE : 0;
+    for (int64_t at = end; at > least;) {
+        size_t len = at - least < BLOCK_BYTES ? (size_t)(at - least) : BLOCK_BYTES;
+        if (pread(fd, block, len, at - (int64_t)len) != (ssize_t)len)
+            return end;
+        const char *newline = memrchr(block, '\n', len);
+        at -= (int64_t)len;
+        if (newline)
+            return at + (newline - block) + 1;
+    }
+    return least == 0 ? 0 : end;
+}
+
+int log_copy_range(int from, int64_t at, int64_t end, int to)
+{
+    char block[BLOCK_BYTES];
+    while (at < end) {
+        size_t len = end - at < BLOCK_BYTES ? (size_t)(end - at) : BLOCK_BYTES;
+        ssize_t n = pread(from, block, len, at);
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        int r = io_write_all(to, block, (size_t)n);
+        if (r < 0)
+            return r;
+        at += n;
+    }
     return 0;
 }
 

@@ -16,6 +16,12 @@ int log_open_pipe(unsigned bytes, int *ret_read, int *ret_write);
 /* Opens (or creates) a file for writing at its end; the descriptor, or -errno. */
 int log_open_at_end(const char *path, int64_t *ret_offset);
 
+/* Where the line begins that `end` is in: behind the last newline before it; `end` itself when that is too far away. */
+int64_t log_line_begin(int fd, int64_t end);
+
+/* Appends the bytes from `at` to `end` to another file.  0 or a negative code. */
+int log_copy_range(int from, int64_t at, int64_t end, int to);
+
 /* The index begins anew: its offsets mean nothing any more. */
 void log_reset_index(struct logstream *s);
 

@@ -20,7 +20,6 @@
 #include "supervisor/logstream.h"
 
 enum {
-    BLOCK_BYTES = 65536,
     RECORDS = 4096, /* of the index, that may belong to the carried line */
     AGAIN_MS = 10000,
 };
@@ -63,22 +62,6 @@ static int (*const steps_in_order[TURN_STEPS])(struct turn *t) = {
 
 /* ---- small things ---------------------------------------------------------------------------- */
 
-int64_t log_line_begin(int fd, int64_t end)
-{
-    char block[BLOCK_BYTES];
-    int64_t least = end > LOGSTREAM_LINE ? end - LOGSTREAM_LINE : 0;
-    for (int64_t at = end; at > least;) {
-        size_t len = at - least < BLOCK_BYTES ? (size_t)(at - least) : BLOCK_BYTES;
-        if (pread(fd, block, len, at - (int64_t)len) != (ssize_t)len)
-            return end;
-        const char *newline = memrchr(block, '\n', len);
-        at -= (int64_t)len;
-        if (newline)
-            return at + (newline - block) + 1;
-    }
-    return least == 0 ? 0 : end;
-}
-
 static bool same_file(int fd, const char *path)
 {
     struct stat held, named;
@@ -119,22 +102,6 @@ static void turn_clear(struct turn *t)
 
 /* ---- before the switch ----------------------------------------------------------------------- */
 
-static int copy_range(int from, int64_t at, int64_t end, int to)
-{
-    char block[BLOCK_BYTES];
-    while (at < end) {
-        size_t len = end - at < BLOCK_BYTES ? (size_t)(end - at) : BLOCK_BYTES;
-        ssize_t n = pread(from, block, len, at);
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        int r = io_write_all(to, block, (size_t)n);
-        if (r < 0)
-            return r;
-        at += n;
-    }
-    return 0;
-}
-
 static int create_new(const char *path, const char *like)
 {
     struct stat st;
@@ -152,7 +119,7 @@ static int create_new(const char *path, const char *like)
 static int make_file(struct turn *t)
 {
     t->file = create_new(t->new_path, t->s->path);
-    return t->file < 0 ? t->file : copy_range(t->s->file, t->cut_at, t->s->offset, t->file);
+    return t->file < 0 ? t->file : log_copy_range(t->s->file, t->cut_at, t->s->offset, t->file);
 }
 
 /* The times of the carried line: the record before the cut counts from the beginning on. */

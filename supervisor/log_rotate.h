@@ -40,6 +40,3 @@ int log_rotate_reopen(struct logstream *s);
 
 /* What an earlier supervisor was in the middle of; `adopted`: the descriptors are its own. */
 void log_rotate_adopt(struct logstream *s, bool adopted);
-
-/* Where the line begins that `end` is in: behind the last newline before it; `end` itself when that is too far away. */
-int64_t log_line_begin(int fd, int64_t end);

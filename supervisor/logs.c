@@ -18,7 +18,7 @@
 enum {
     TICK_MS = 1000,
     FIRST_TICK_MS = 200,
-    LOOK_TICKS = 60, /* the quota, when nothing is rotated */
+    LOOK_TICKS = 60, /* at archives and quota, when nothing is rotated */
 };
 
 static void on_tick(uv_timer_t *timer);
@@ -118,10 +118,9 @@ static void on_tick(uv_timer_t *timer)
     struct logs *l = timer->data;
     struct app *app;
     struct instance *in;
-    if (l->ticks == 0)
+    /* What could not be packed on a full disk is tried again. */
+    if (l->ticks % LOOK_TICKS == 0 && !l->archives.job)
         log_archives_scan(&l->archives);
-    else if (l->ticks % LOOK_TICKS == 0)
-        log_archives_look(&l->archives);
     l->ticks++;
     LIST_EACH(app, &l->sup->apps)
     LIST_EACH(in, &app->instances)

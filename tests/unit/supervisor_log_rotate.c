@@ -204,6 +204,7 @@ static void it_is_rotated_by_time_when_there_is_something(void **state)
     (void)usleep(70000);
     logstream_tick(&stream);
     AUTOFREE char *nothing = everything(&archives);
+    assert_string_equal(nothing, "");
     assert_int_equal(archives, 0);
     app_counts(3);
     run_for_ms(15);
@@ -235,6 +236,7 @@ static void one_line_is_not_torn(void **state)
         run_for_ms(8);
     }
     AUTOFREE char *text = everything(&archives);
+    assert_int_equal(strlen(text), 20 * 1024);
     assert_int_equal(archives, 0);
     app_says("\n");
     for (unsigned i = 0; i < 30; i++) {
