@@ -30,7 +30,7 @@ static int run(const struct args *args)
         say_error("cannot stop the supervisor: %s", say_reason(r, &pong));
         return CMD_FAILED;
     }
-    AUTOCLOSE int watch = connect_watch(&c, pong.result);
+    AUTOWATCH struct watch watch = connect_watch(&c, pong.result);
     /* Its end may be faster than its answer.  One that dies of something else is followed by one that ends, too. */
     c.nobody_ms = 0;
     AUTOMSG struct msg answer = {0};
@@ -41,7 +41,7 @@ static int run(const struct args *args)
         say_error("cannot stop the supervisor: %s", say_reason(r, &answer));
         return say_exit_code(r);
     }
-    if (watch >= 0 && connect_wait_gone(watch, ending ? -1 : GONE_WAIT_MS) < 0) {
+    if (connect_wait_gone(&watch, ending ? -1 : GONE_WAIT_MS) < 0) {
         say_error("the supervisor did not end within %d s", GONE_WAIT_MS / 1000);
         return CMD_FAILED;
     }

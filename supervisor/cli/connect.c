@@ -82,21 +82,41 @@ static int64_t listener_pid(const struct client *c)
     return peer.pid;
 }
 
-int connect_watch(const struct client *c, const json_t *pong)
+static int watch_process(int64_t pid)
 {
-    int64_t pid = json_get_int(pong, "keeper_pid", json_get_int(pong, "pid", 0));
-    long fd = syscall(SYS_pidfd_open, (pid_t)(pid > 0 ? pid : listener_pid(c)), 0u);
-    return fd < 0 ? -errno : (int)fd;
+    return pid > 0 ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0u) : -1;
 }
 
-int connect_wait_gone(int watch, int limit_ms)
+struct watch connect_watch(const struct client *c, const json_t *pong)
 {
-    struct pollfd wait = {.fd = watch, .events = POLLIN};
+    return (struct watch){.supervisor = watch_process(json_get_int(pong, "pid", listener_pid(c))),
+                          .keeper = watch_process(json_get_int(pong, "keeper_pid", 0))};
+}
+
+void connect_watch_end(struct watch *w)
+{
+    if (w->supervisor >= 0)
+        (void)close(w->supervisor);
+    if (w->keeper >= 0)
+        (void)close(w->keeper);
+}
+
+static int wait_gone(int pidfd, int limit_ms)
+{
+    struct pollfd wait = {.fd = pidfd, .events = POLLIN};
     int r;
+    if (pidfd < 0)
+        return 0;
     do
         r = poll(&wait, 1, limit_ms);
     while (r < 0 && errno == EINTR);
     return r > 0 ? 0 : -ETIMEDOUT;
+}
+
+int connect_wait_gone(const struct watch *w, int limit_ms)
+{
+    int r = wait_gone(w->supervisor, limit_ms);
+    return r < 0 ? r : wait_gone(w->keeper, limit_ms);
 }
 
 void connect_say_warnings(const json_t *result)

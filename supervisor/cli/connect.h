@@ -30,14 +30,18 @@ int connect_say(int r);
 /* Is `r` what a call returns when the supervisor ended in the middle of it? */
 bool connect_broke(int r);
 
-/* A descriptor that becomes readable when nothing of the supervisor at the other end is left: when its keeper, which would
- * start another one, has ended, or the supervisor itself where it has none.  `pong` is its answer to ping; NULL: it did not
- * answer, and the one that the kernel names is meant.  -ESRCH when it has ended already, or another error.  The caller closes
- * it. */
-int connect_watch(const struct client *c, const json_t *pong);
+/* The supervisor at the other end and its keeper, which would start another one. */
+struct watch {
+    int supervisor, keeper; /* pidfds; -1: there is none, or it has ended */
+};
+#define AUTOWATCH __attribute__((cleanup(connect_watch_end)))
 
-/* Waits for that, at most `limit_ms` (-1: for ever): 0, or -ETIMEDOUT. */
-int connect_wait_gone(int watch, int limit_ms);
+/* `pong` is its answer to ping; NULL: it did not answer, and only the one that the kernel names is watched. */
+struct watch connect_watch(const struct client *c, const json_t *pong);
+void connect_watch_end(struct watch *w);
+
+/* Waits until nothing of them is left, at most `limit_ms` for each (-1: for ever): 0, or -ETIMEDOUT. */
+int connect_wait_gone(const struct watch *w, int limit_ms);
 
 /* Says the "warnings" of an answer, if there are any. */
 void connect_say_warnings(const json_t *result);

@@ -214,8 +214,8 @@ int daemon_replace(struct client *c)
     /* It has gone already, or it answers this one also now. */
     c->retry_ms = 0;
     (void)connect_ask(c, "ping", NULL, &pong);
-    AUTOCLOSE int watch = connect_watch(c, pong.result);
-    if (watch >= 0 && connect_wait_gone(watch, GONE_WAIT_MS) < 0) {
+    AUTOWATCH struct watch watch = connect_watch(c, pong.result);
+    if (connect_wait_gone(&watch, GONE_WAIT_MS) < 0) {
         say_error("the supervisor is shutting down, and was not gone within %d s",
                   GONE_WAIT_MS / 1000);
         return CMD_FAILED;

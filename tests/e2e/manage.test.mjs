@@ -388,6 +388,22 @@ test('commands do not notice that the supervisor is killed', async t => {
     assert.equal(await host.pid('env'), app);
 });
 
+test('a control socket that was removed comes back with the next supervisor', async t => {
+    const host = startHost(t);
+    const socket = path.join(host.home, 'control.sock');
+    await host.startApps([envApp()]);
+    const { pid: app } = await host.row('env');
+    for (let i = 0; i < 2; i++) {
+        const supervisor = await host.supervisorPid();
+        fs.rmSync(socket);
+        process.kill(supervisor, 'SIGKILL');
+        await until('the socket', () => fs.existsSync(socket), 5000 * slow);
+        assert.equal(fs.statSync(socket).mode & 0o777, 0o600);
+        assert.notEqual(await host.supervisorPid(), supervisor);
+        assert.equal(await host.pid('env'), app);
+    }
+});
+
 // An app that takes its time is what an end waits for.
 async function startStubborn(host) {
     await host.startApps([{ name: 'stubborn', script: appFile('stubborn.js'), kill_timeout: 1500 }]);
