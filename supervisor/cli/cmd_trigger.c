@@ -89,8 +89,7 @@ static int run(const struct args *args)
 const struct cmd cmd_trigger = {
     .name = "trigger",
     .usage = "TARGET ACTION [PARAM] [--timeout TIME] [--json]",
-    .help =
-        "Calls an action that Node apps have registered (axm:action), and prints their answers.",
+    .help = "Calls an action that Node apps have registered (axm:action).",
     .options = options,
     .operands_min = 2,
     .operands_max = 3,

@@ -207,3 +207,53 @@ test('rotations with supervisors killed: every line once', { skip: noZstd }, asy
     assertLines(wholeLog(host, 'api'), count);
     assertLines(follow.stdout, count);
 });
+
+// ---- a full disk, with rotations ---------------------------------------------------------------------------------
+
+const mayMount = process.getuid() === 0 && spawnSync('unshare', ['-m', 'true']).status === 0;
+
+test('a full disk in the middle of rotations: what is missing is what the log says', { skip: noZstd || (!mayMount && 'needs root, for a tmpfs') }, async t => {
+    const host = startHost(t);
+    const logs = path.join(host.home, 'logs');
+    fs.mkdirSync(logs, { mode: 0o700 });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=700', 'tmpfs', logs]);
+    try {
+        const count = 30000;
+        await host.startApps([app('api', { env: { COUNT: `${count}`, HALVES: '1', EVERY: '4' }, log_max_size: '16K' })]);
+        const filler = path.join(logs, 'filler');
+        let kills = 0;
+        for (let phase = 0; phase < 3; phase++) {
+            await delay(300);
+            const { bavail, bsize } = fs.statfsSync(logs);
+            fs.writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - (20 << 10))));
+            await until('output is dropped', () => (host.daemonLog().match(/output of the app is dropped/g) ?? []).length > phase, 10000 * slow);
+            for (let i = 0; i < 5; i++) {
+                await delay(Math.random() * 80);
+                process.kill(await host.supervisorPid(), 'SIGKILL');
+                kills++;
+            }
+            fs.rmSync(filler);
+        }
+        await isDone(host, 'api', count);
+        await host.proctor(['stop', 'api'], { expectCode: 0 });
+        await allPacked(host);
+        let next = 0, reported = 0, bytes = 0;
+        for (const one of wholeLog(host, 'api').split('\n').slice(0, -1)) {
+            const told = /^\[proctor: (\d+) lines \((\d+) bytes\) of output were not written here: No space left on device\]$/.exec(one);
+            for (let n = 0; told && n < Number(told[1]); n++, reported++)
+                bytes -= line(next++).length + 1;
+            bytes += Number(told?.[2] ?? 0);
+            if (!told)
+                assert.equal(one, line(next++), 'whole, and the one that is next');
+        }
+        assert.equal(next, count);
+        assert.equal(bytes, 0, 'the bytes that are told are those of the lines that are missing');
+        assert.ok(reported > 0);
+        const [described] = (await host.proctor(['describe', 'api', '--json'], { expectCode: 0 })).json().apps;
+        assert.equal(described.log_dropped_lines, reported);
+        t.diagnostic(`${kills} kills, ${reported} of ${count} lines reported as dropped, ${archives(host, 'api').length} archives`);
+    } finally {
+        await host.proctor(['kill']);
+        spawnSync('umount', ['-l', logs]);
+    }
+});
