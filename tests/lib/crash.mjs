@@ -2,6 +2,7 @@
 //
 //     const storm = new Storm(host, { apps: 10, seed });   await storm.start();
 //     await storm.kill('proctord');  …                      await storm.stop();   storm.counts, storm.times
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -73,12 +74,20 @@ export function privateDirtyKb(pid) {
     return Number(/^Private_Dirty:\s+(\d+) kB$/m.exec(text)[1]);
 }
 
-// All bytes of a log: what was rotated away first.  Needs logs that are not compressed yet.
+const hasZstd = spawnSync('zstd', ['--version']).status === 0;
+
+// An archive is packed beside the plain one, which goes then.
+function readLog(file) {
+    if (fs.existsSync(file))
+        return fs.readFileSync(file, 'latin1');
+    return fs.existsSync(`${file}.zst`) ? execFileSync('zstd', ['-dcq', `${file}.zst`], { maxBuffer: 1 << 30 }).toString('latin1') : '';
+}
+
+// All bytes of a log: what was rotated away first.
 export function logText(file) {
     const folder = path.dirname(file), base = path.basename(file);
-    const older = fs.readdirSync(folder).filter(name => name.startsWith(`${base}.`) && !/\.(idx|zst|gz)$/.test(name)).sort();
-    return [...older.map(name => path.join(folder, name)), file]
-        .map(name => fs.existsSync(name) ? fs.readFileSync(name, 'latin1') : '').join('');
+    const older = fs.readdirSync(folder).filter(name => name.startsWith(`${base}.2`) && /Z(\.zst)?$/.test(name)).map(name => name.replace(/\.zst$/, ''));
+    return [...[...new Set(older)].sort().map(name => path.join(folder, name)), file].map(readLog).join('');
 }
 
 // Numbered lines of steady.js: {lines, lost, duplicated, torn, reported, examples}.  Numbers begin anew with each process.
@@ -198,6 +207,8 @@ export class Storm {
     spec(app) {
         return {
             name: app.name, script: appFile('steady.js'), interpreter: app.node,
+            // Rotated again and again.
+            log_max_size: hasZstd ? '32K' : 0, log_keep: 10000,
             env: { PORT_FILE: this.portFile(app), LINE_MS: String(this.options.lineMs), SEND_MS: String(this.options.sendMs) },
         };
     }
