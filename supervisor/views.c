@@ -21,7 +21,10 @@
 static json_t *view_exit(const struct exit_record *e)
 {
     json_t *j = json_object();
-    json_set_int(j, e->status.by_signal ? "signal" : "code", e->status.code);
+    if (e->status.unknown)
+        json_set_bool(j, "unknown", true);
+    else
+        json_set_int(j, e->status.by_signal ? "signal" : "code", e->status.code);
     json_set_bool(j, "core", e->status.core);
     json_set_bool(j, "asked", e->asked);
     json_set_int(j, "at_ms", e->at_ms);
@@ -139,7 +142,8 @@ static json_t *view_process(struct instance *in)
     json_set_int(j, "uptime_ms", runs ? instance_uptime_ms(in) : 0);
     json_set_int(j, "restarts", in->restarts);
     set_version(j, &in->runtime);
-    if (in->last_exit.set)
+    /* A console knows codes and signals only. */
+    if (in->last_exit.set && !in->last_exit.status.unknown)
         (void)json_object_set_new(j, "exit", view_exit(&in->last_exit));
     add_why(kinds, in, "cpu");
     add_why(kinds, in, "heap");

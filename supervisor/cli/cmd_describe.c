@@ -95,6 +95,10 @@ static void put_exit(const json_t *end)
         return;
     char when[TEXT_SHORT];
     int64_t signal = json_get_int(end, "signal", 0), at_ms = json_get_int(end, "at_ms", 0);
+    if (json_get_bool(end, "unknown", false)) {
+        put("last exit", "not known: it ended while both supervisor and keeper were away");
+        return;
+    }
     AUTOFREE char *text =
         xasprintf("%s %lld%s%s", signal > 0 ? "by signal" : "with code",
                   (long long)(signal > 0 ? signal : json_get_int(end, "code", 0)),

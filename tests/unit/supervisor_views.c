@@ -142,6 +142,9 @@ static void a_console_is_told_how_it_ended_last(void **state)
     assert_int_equal(json_get_int(end, "signal", -1), 6);
     assert_null(json_object_get(end, "code"));
     assert_true(json_get_bool(end, "core", false));
+    in->last_exit.status = (struct exit_status){.unknown = true};
+    AUTOJSON json_t *unknown = view_host(&sup);
+    assert_null(json_object_get(row(unknown, 0), "exit"));
 }
 
 /* ---- logs ------------------------------------------------------------------------------------ */
