@@ -184,8 +184,13 @@ static int unpack_last(int fd, off_t at, off_t end, struct buf *out)
         made += step.made;
     } while (r == 0 && (step.used > 0 || step.made > 0));
     zstd_reader_free(reader);
+    if (r < 0)
+        return r;
+    /* More behind it: then it is not the last. */
+    if (r == 0 || len > 0)
+        return ERR_SYNTAX;
     buf_added(out, made);
-    return r == 1 ? 0 : r < 0 ? r : ERR_SYNTAX;
+    return 0;
 }
 
 int zst_file_tail(int from, struct buf *out, bool *ret_whole)
