@@ -1,4 +1,5 @@
 // The supervisor is killed in the middle of something: the next one goes on with it, and counts nothing twice.
+// CRASH_KILLS: how often among apps that crash all the time (15).
 import test, { describe } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -176,7 +177,7 @@ describe('a killed supervisor', { concurrency: 3 }, () => {
         fs.writeFileSync(script, '#!/bin/sh\necho "start $$"\nexec sleep 0.0$(($$ % 7 + 2))\n', { mode: 0o755 });
         const names = ['a', 'b', 'c', 'd'];
         await host.startApps(names.map(name => ({ name, script, interpreter: 'none', max_restarts: 100000, min_uptime: 1 })), { mayFail: true });
-        for (let i = 0; i < 15; i++) {
+        for (let i = 0; i < Number(process.env.CRASH_KILLS ?? 15); i++) {
             await delay(Math.random() * 100);
             await killSupervisor(host);
         }
