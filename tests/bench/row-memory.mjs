@@ -3,7 +3,7 @@ import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { memoryOf } from '../lib/proc.mjs';
+import { memoryOf, processInfo } from '../lib/proc.mjs';
 import { median, digits } from './stats.mjs';
 import { benchFile, cpuUs, privateDirty } from './measure.mjs';
 import { killAtExit, newPeers, onClose, pm2Missing, sleepers } from './peers.mjs';
@@ -24,8 +24,10 @@ async function daemons(peer) {
         await delay(1500);
         dirty.push((await peer.daemonPids()).map(privateDirty).reduce((a, b) => a + b));
     }
-    const rss = (await peer.daemonPids()).map(pid => memoryOf(pid).VmRSS).reduce((a, b) => a + b);
-    return { dirty, rss };
+    const pids = await peer.daemonPids();
+    const rss = pids.map(pid => memoryOf(pid).VmRSS).reduce((a, b) => a + b);
+    const parts = pids.map(pid => `${processInfo(pid).comm} ${digits(privateDirty(pid) / MB)}`).join(', ');
+    return { dirty, rss, parts };
 }
 
 async function startBare(count) {
@@ -69,7 +71,7 @@ export async function run() {
     for (const peer of peers) {
         const { dirty, rss } = result[peer.name] = await daemons(peer);
         const [one, ten, fifty] = dirty;
-        lines.push([peer.name === 'proctor' ? 'proctord + proctor-agent' : 'PM2 daemon', ...dirty.map(bytes => digits(bytes / MB)),
+        lines.push([peer.name === 'proctor' ? 'keeper + supervisor + agent' : 'PM2 daemon', ...dirty.map(bytes => digits(bytes / MB)),
             digits((fifty - one) / 49 / 1024), digits((fifty - ten) / 40 / 1024), digits(rss / MB)]);
     }
     const pids = [['alone', await startBare(COPIES)]];
@@ -97,7 +99,7 @@ export async function run() {
             [`apps themselves +0: ${digits(extra)} MB of RSS more than alone`, Math.abs(extra) < 1],
             [`idle 0: ${digits(idle)} ms of CPU per second, alone ${digits(bare.idleMs)}`, idle - bare.idleMs < 0.1],
         ],
-        notes: [pm2Missing, 'Apps of the first table: `sleep`. /proc/PID/smaps_rollup, one reading 1.5 s after the start.',
+        notes: [pm2Missing, `At 50 apps: ${result.proctor.parts} MB.`, 'Apps of the first table: `sleep`. /proc/PID/smaps_rollup, one reading 1.5 s after the start.',
             'Met for "+0" means: within 1 MB, which is the spread between copies of one app.'],
     };
 }
