@@ -6,7 +6,7 @@
 #   make lint       clang-tidy, mandoc                        make format     clang-format over all C files
 #   make valgrind   the unit tests and one capture            make check-nodes  captures on every supported Node
 #   make bench      figures against floors and PM2            make deps       installs what is missing, nothing else
-#   make soak       the crash tests in their long form, about 15 minutes
+#   make soak       the crash tests in their long form, about 5 minutes
 #   make clean      removes build/                            make screenshots  each page of the console, as pictures
 #
 # V=1 shows commands; WERROR=1 makes warnings errors; MODE=release|asan|fuzz chooses the build; NO_INSTALL=1 makes a

@@ -323,6 +323,7 @@ export class Storm {
         const seen = new Set(got);
         counts.messagesDuplicated += got.length - seen.size;
         counts.messagesLost += Array.from({ length: this.noted[i] }, (_, n) => n).filter(n => !seen.has(n)).length;
+        app.written = await this.control.trigger(target, 'lines');
         const sent = await this.control.trigger(target, 'pause');
         const { messages } = (await this.control.list(app.name))[0].ipc;
         counts.messagesLost += Math.max(0, sent - messages);
@@ -338,8 +339,11 @@ export class Storm {
     async checkLogs() {
         for (const app of this.apps) {
             const found = checkLines(logText(this.host.logFile(app.name, 'out')));
+            const missing = Math.max(0, app.written - found.lines - found.lost - found.reported);
+            if (missing > 0)
+                found.examples.push(`lost: the last ${missing}`);
             this.lines += found.lines;
-            this.counts.linesLost += found.lost;
+            this.counts.linesLost += found.lost + missing;
             this.counts.linesDuplicated += found.duplicated;
             this.counts.linesTorn += found.torn;
             this.examples.push(...found.examples.map(text => `${app.name}: ${text}`));
