@@ -285,3 +285,18 @@ describe('keeper and supervisor killed together', { concurrency: 2 }, () => {
         assert.deepEqual(processesOf(host, 'app'), [row.pid]);
     });
 });
+
+test('SIGTERM to the supervisor, or to its keeper, ends both and all apps, once and for all', async t => {
+    const host = startHost(t);
+    await host.startApps([{ name: 'app', script: appFile('env.js') }]);
+    for (const which of ['supervisorPid', 'keeperPid']) {
+        const [pid, supervisor, keeper] = [await host.pid('app'), await host.supervisorPid(), await host.keeperPid()];
+        process.kill(await host[which](), 'SIGTERM');
+        await until('all are gone', () => ![pid, supervisor, keeper].some(isAlive), 10000 * slow);
+        await delay(300);
+        assert.deepEqual(pidsOfFolder(host.folder), []);
+        // The desired state stays.
+        await host.proctor(['start', 'all'], { expectCode: 0 });
+        await host.waitStatus('app', 'online');
+    }
+});
