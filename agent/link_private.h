@@ -59,6 +59,7 @@ struct link {
 
     /* link.remove */
     bool removing;
+    bool remove_unheard; /* it has ended, and whoever asked had gone: told to the one who asks again */
     struct strlist remove_requests;
     uv_timer_t remove_deadline;
     uv_work_t remove_work;

@@ -50,6 +50,10 @@ void link_remove(struct link *l, const struct msg *m)
         strlist_add(&l->remove_requests, m->id);
     if (l->removing)
         return;
+    if (l->remove_unheard && !link_is_linked(l)) {
+        answer(l);
+        return;
+    }
     l->removing = true;
     l->revoked = false;
     l->warning[0] = '\0';
@@ -159,6 +163,7 @@ static void answer(struct link *l)
         json_set_string(result, "warning", l->warning);
     if (l->forgotten < 0)
         log_err(l->forgotten, "the files in %s/agent cannot be removed", l->home);
+    l->remove_unheard = l->remove_requests.count == 0 && l->forgotten == 0;
     for (size_t i = 0; i < l->remove_requests.count; i++)
         if (l->forgotten < 0)
             (void)conn_error(l->conn, l->remove_requests.items[i], l->forgotten,

@@ -21,6 +21,7 @@
 #include "supervisor/control.h"
 #include "supervisor/kept_json.h"
 #include "supervisor/log_tail.h"
+#include "supervisor/safe_mode.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/views.h"
 
@@ -470,12 +471,8 @@ static void on_msg(struct conn *c, struct msg *m)
 void agent_link_relay(struct agent_link *a, struct peer *peer, const char *peer_id,
                       const char *method, json_t *params)
 {
-    if (a->sup->safe && !a->process) {
-        peer_error(peer, peer_id, ERR_AGENT_GONE,
-                   "there is no agent, and the supervisor only watches the apps now, since it has "
-                   "crashed again and again; `proctor upgrade` starts it anew");
+    if (!a->process && safe_mode_refuses(peer, peer_id))
         return;
-    }
     if (list_count(&a->relays) >= RELAYS_MAX) {
         peer_error(peer, peer_id, ERR_BUSY, "too many requests to the agent wait for an answer");
         return;

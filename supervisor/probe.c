@@ -85,7 +85,7 @@ int probe_start(struct supervisor *sup, const char *id, pid_t pid, json_t *begin
     int pair[2], pidfd;
     pid_t probe_pid;
     if (sup->safe)
-        return ERR_STOPPING;
+        return ERR_SAFE_MODE;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     int r = start_stored(sup, id, pid, out_fd, pair, &probe_pid, &pidfd);

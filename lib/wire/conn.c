@@ -27,6 +27,8 @@ enum {
     SEND_AGAIN_MS = 10,
     /* Lines that may be torn one after the other: each by another death. */
     TORN_MAX = 8,
+    /* `restarted` comes in one piece with the newline that ends a torn line. */
+    TORN_MS = 1000,
 };
 
 struct out_fd {
@@ -156,6 +158,12 @@ void conn_read_rest(struct conn *c, int reason)
     conn_end(c, reason);
 }
 
+/* It was no torn line. */
+static void on_torn(uv_timer_t *timer)
+{
+    conn_end(timer->data, ERR_SYNTAX);
+}
+
 /* What an earlier one of us has not read, or of the peer has not written, to its end. */
 static bool is_forgiven(struct conn *c)
 {
@@ -163,7 +171,10 @@ static bool is_forgiven(struct conn *c)
         c->forgives_first = false;
         return true;
     }
-    return c->forgives_torn && c->torn++ < TORN_MAX;
+    if (!c->forgives_torn || c->torn++ >= TORN_MAX)
+        return false;
+    (void)uv_timer_start(&c->look_again, on_torn, TORN_MS, 0);
+    return true;
 }
 
 /* The descriptors of a line that is still in the socket. */
@@ -186,6 +197,8 @@ void conn_take_line(struct conn *c, const char *line, size_t len)
     c->forgives_first = false;
     if (r == 0 && c->torn > 0 && !str_eq(m.method, "restarted"))
         r = ERR_SYNTAX;
+    if (c->torn > 0)
+        (void)uv_timer_stop(&c->look_again);
     c->torn = 0;
     if (r == 0)
         r = peek_fds(c, &m, line, len);

@@ -39,7 +39,7 @@ struct conn {
         out_done; /* bytes of the stream already sent; positions of out_fds count from its start */
     struct fds in_fds;
     uv_timer_t send_again; /* after an error of sending that passes by itself */
-    uv_timer_t look_again; /* at half a line in the socket */
+    uv_timer_t look_again; /* at half a line in the socket; `restarted` is overdue */
     bool peeking;
     bool half;             /* half a line is in the socket: it is not polled */
     bool taking;           /* lines that were peeked at are being done */
@@ -68,7 +68,7 @@ int conn_open(struct conn *c, uv_loop_t *loop, int fd, conn_msg_cb on_msg, conn_
 int conn_open_peeking(struct conn *c, uv_loop_t *loop, int fd, bool restarted, conn_msg_cb on_msg,
                       conn_closed_cb on_closed, void *arg);
 
-/* The peer's connections outlive it: lines that it has not sent to their end are forgiven when `restarted` follows. */
+/* The peer's connections outlive it: lines that it has not sent to their end are forgiven when `restarted` follows at once. */
 void conn_forgive_torn(struct conn *c);
 
 /* Starts closing; on_closed comes later from the loop with reason 0.  Twice is fine. */

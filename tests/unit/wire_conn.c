@@ -807,6 +807,12 @@ static void a_torn_line_is_forgiven_before_restarted(void **state)
     turn();
     assert_int_equal(a.closed, 1);
     shut_raw(ERR_SYNTAX);
+    open_raw();
+    conn_forgive_torn(&a.conn);
+    send_text("half\n");
+    while (!a.closed)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    shut_raw(ERR_SYNTAX);
 }
 
 static void on_last_words(struct conn *c, struct msg *m)
