@@ -211,10 +211,10 @@ static void another_supervisor_is_asked_again_and_one_answer_counts(void **state
     wait_asked(2);
     assert_string_equal(asked[1], asked[0]);
     assert_string_equal(json_get_string(params, "app", ""), "web");
+    (void)conn_error(&supervisor, asked[0], ERR_POLICY, "no", NULL);
     answer("said", false);
-    answer("said", false);
-    wait_answered(2);
     assert_int_equal(told_count, 1);
+    assert_string_equal(told_type, "log.refused");
     logs_ask_again(&logs);
     get("01890a5d-0000-7000-8000-000000000002");
     wait_asked(3);
