@@ -14,6 +14,7 @@
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
 #include "lib/base/mem.h"
+#include "lib/base/path.h"
 #include "supervisor/keep_link.h"
 #include "supervisor/log_drop.h"
 #include "supervisor/log_open.h"
@@ -381,12 +382,47 @@ static void go_forward(struct turn *t)
     (void)forget(t);
 }
 
+/* Killed together with the keeper, or the host went down: the file has been opened by its name.  A second name of it is an
+ * archive that was not made; a reboot has forgotten which. */
+static void forget_second_name(const struct logstream *s)
+{
+    AUTOARCHIVES struct archives a = {0};
+    AUTOFREE char *dir = xstrndup(s->path, (size_t)(path_base(s->path) - s->path));
+    struct stat st;
+    if (fstat(s->file, &st) < 0 || st.st_nlink < 2)
+        return;
+    (void)archives_read(&a, dir, path_base(s->path));
+    for (size_t i = 0; i < a.count; i++) {
+        AUTOFREE char *path = path_join(dir, a.items[i].name), *index = xasprintf("%s.idx", path);
+        if (!same_file(s->file, path))
+            continue;
+        (void)unlink(index);
+        (void)unlink(path);
+    }
+}
+
+/* Of one that was made, the line that went on in the new file may still be there. */
+static void cut_archive(const struct turn *t)
+{
+    struct stat st;
+    if (!t->archive_path || lstat(t->archive_path, &st) < 0 || !S_ISREG(st.st_mode) ||
+        st.st_size <= t->cut_at)
+        return;
+    if (truncate(t->archive_path, t->cut_at) < 0)
+        log_warn(-errno, "%s: has the beginning of a line twice", t->archive_path);
+}
+
 void log_rotate_adopt(struct logstream *s, bool adopted)
 {
     struct turn t;
     int64_t cut_at = s->kept->cut_at;
     turn_init(&t, s, cut_at, cut_at > 0 ? s->kept->rotated_wall_ms : 0);
-    if (cut_at > 0 && adopted && !exists(t.new_path))
+    bool switched = !exists(t.new_path) && (adopted ? cut_at > 0 : exists(t.new_index_path));
+    if (!adopted) {
+        forget_second_name(s);
+        cut_archive(&t);
+    }
+    if (switched)
         go_forward(&t);
     else
         go_back(&t);

@@ -166,6 +166,40 @@ static void a_second_death_in_the_repair_is_harmless_too(void **state)
     }
 }
 
+/* Keeper and supervisor at once: the descriptors are gone; after a reboot the journal too. */
+static void the_end_of_all_in_a_rotation_leaves_every_line_once(void **state)
+{
+    size_t archives;
+    for (unsigned step = 0; step <= TURN_STEPS; step++) {
+        for (unsigned journal = 0; journal < 2; journal++) {
+            /* Without the journal nothing says where the archive is to be cut. */
+            bool part = journal || step <= TURN_SWITCH_FILE || step > TURN_CUT;
+            said = 0;
+            open_stream();
+            app_counts(50);
+            app_says(part ? "line 50 a" : "");
+            run_for_ms(12);
+            assert_int_equal(log_rotate(&stream, step), 0);
+            kill_stream();
+            while (keeper.count > 0)
+                fake_remove(&keeper, 0);
+            if (!journal)
+                kept = (struct slot_stream){0};
+            open_stream();
+            app_says(part ? "nd some words\n" : "line 50 and some words\n");
+            run_for_ms(12);
+            AUTOFREE char *text = everything(&archives);
+            assert_lines(text, 51);
+            assert_int_equal(archives, step > TURN_SWITCH_FILE ? 1 : 0);
+            assert_whole_index("api-0.out.idx", stream.offset);
+            assert_false(is_there("api-0.out.new"));
+            close_stream();
+            AUTOFREE char *clean = xasprintf("rm -f '%s'/*", folder);
+            assert_int_equal(system(clean), 0);
+        }
+    }
+}
+
 static unsigned archived;
 
 static void on_archived(void *arg, const char *file, unsigned keep)
@@ -384,6 +418,7 @@ int main(void)
         ON_LOOP(what_was_there_is_an_archive_and_the_rest_goes_on),
         ON_LOOP(no_death_in_a_rotation_loses_a_byte),
         ON_LOOP(a_second_death_in_the_repair_is_harmless_too),
+        ON_LOOP(the_end_of_all_in_a_rotation_leaves_every_line_once),
         ON_LOOP(it_is_rotated_by_size),
         ON_LOOP(it_is_rotated_by_time_when_there_is_something),
         ON_LOOP(one_line_is_not_torn),
