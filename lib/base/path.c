@@ -163,14 +163,15 @@ int path_mkdir(const char *path, mode_t mode)
 
 int path_read(const char *path, struct buf *out)
 {
-    AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Not to wait for whoever is to write into a fifo. */
+    AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return -errno;
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
-    if (S_ISDIR(st.st_mode))
-        return -EISDIR;
+    if (!S_ISREG(st.st_mode))
+        return S_ISDIR(st.st_mode) ? -EISDIR : ERR_INVALID;
     for (;;) {
         char piece[16384];
         ssize_t n = read(fd, piece, sizeof piece);

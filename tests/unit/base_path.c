@@ -136,6 +136,10 @@ static void reads_files_up_to_the_limit(void **state)
     AUTOBUF struct buf b = BUF_INIT(100000);
     assert_int_equal(path_read(none, &b), -ENOENT);
     assert_int_equal(path_read(folder, &b), -EISDIR);
+    AUTOFREE char *fifo = in_folder("fifo");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(path_read(fifo, &b), ERR_INVALID);
+    assert_int_equal(path_read("/dev/zero", &b), ERR_INVALID);
     AUTOFREE char *text = xcalloc(1, 100001);
     memset(text, 'x', 100000);
     put_file(path, text);
