@@ -70,12 +70,11 @@ int settings_read(const char *path, struct settings *ret_settings, char reterr_t
         return r;
     }
     json_error_t error;
-    AUTOJSON json_t *root = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &error);
+    AUTOJSON json_t *root = json_loadb(buf_str(&text), text.len, JSON_REJECT_DUPLICATES, &error);
     if (!root || !json_is_object(root)) {
         char place[300];
-        (void)snprintf(place, sizeof place, "line %d: %s", error.line,
-                       root ? "it must be an object" : error.text);
-        return bad(path, place, reterr_text);
+        (void)snprintf(place, sizeof place, "line %d: %s", error.line, error.text);
+        return bad(path, root ? "it must be an object" : place, reterr_text);
     }
     r = check_keys(path, root, reterr_text);
     if (r == 0)

@@ -151,7 +151,8 @@ static void settings_are_checked(void **state)
     assert_settings("{\"log_quota\": true}", 0, "must be a size like");
     assert_settings("{\"log_qouta\": \"2G\"}", 0, "did you mean \"log_quota\"?");
     assert_settings("{\"x\": 1}", 0, "there is no setting \"x\"");
-    assert_settings("[]", 0, "must be an object");
+    assert_settings("", 0, "line 1");
+    assert_settings("[]", 0, "settings.json: it must be an object");
     assert_settings("{\n\"log_quota\":", 0, "line 2");
 }
 
