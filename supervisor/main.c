@@ -160,6 +160,8 @@ int main(int argc, char **argv)
     (void)signal(SIGCHLD, SIG_DFL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
+    /* A limit of file sizes is like a full disk, and not our end. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     (void)spawn_raise_nofile();
     return run(home, keeper);
 }

@@ -11,6 +11,7 @@ import { Storm, fdCount, notZero, pidsOf } from '../lib/crash.mjs';
 import { until } from '../lib/proc.mjs';
 
 const limitFds = (pid, n) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${n}:`]);
+const limitFiles = (pid, bytes) => execFileSync('prlimit', ['--pid', String(pid), `--fsize=${bytes}:`]);
 const another = name => ({ name, script: appFile('talker.js'), interpreter: nodePath(20) });
 
 async function endWell(t, host, storm) {
@@ -110,6 +111,19 @@ time_t time(time_t *out)
 
 const compiler = ['cc', 'gcc', 'clang'].find(name => spawnSync(name, ['--version']).status === 0);
 const noClock = underAsan ? 'not under ASan: its library must be the first' : !compiler && 'needs a C compiler';
+
+// As with `ulimit -f` in the shell that started it.
+test('a limit of file sizes is like a full disk: nothing ends by it, and what was dropped is told', async t => {
+    const host = startHost(t);
+    await host.startApps([{ name: 'numbers', script: appFile('numbers.js'), env: { COUNT: '1' } }]);
+    const [pid] = pidsOf(host, 'proctord');
+    limitFiles(pid, 1 << 20);
+    await host.startApps([{ name: 'many', script: appFile('numbers.js'), env: { COUNT: '30000' } }]);
+    await until('the limit is felt', () => /many-0.out: output of the app is dropped: file too large/i.test(host.daemonLog()), 10000 * slow);
+    limitFiles(pid, 'unlimited');
+    await until('its end is told', () => /lines \(\d+ bytes\) of output were not written here: File too large/.test(host.log('many')), 10000 * slow);
+    assert.deepEqual(pidsOf(host, 'proctord'), [pid]);
+});
 
 test('the wall clock jumps by a day, both ways: nothing is restarted, killed, lost or told wrong', { skip: noClock }, async t => {
     const work = startHost(t).work;
