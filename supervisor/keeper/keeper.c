@@ -189,8 +189,9 @@ static bool is_final(const struct keeper *k, int status)
 {
     siginfo_t info;
     bool alone = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0;
-    bool refused = WIFEXITED(status) && k->table.synced_msg.starts == 1 && alone;
-    return k->bye || (!k->up && (refused || (k->init && k->stopping)));
+    bool refused = WIFEXITED(status) && k->table.synced_msg.starts == 1;
+    bool useless = refused || k->stopping;
+    return k->bye || (!k->up && ((useless && alone) || (k->init && k->stopping)));
 }
 
 /* What it still had sent is done first. */
@@ -207,7 +208,7 @@ static void supervisor_ended(struct keeper *k, int status)
     keep_say(k->bye || k->upgrading ? "info" : "warn", "the supervisor %s with %s %d%s",
              crash ? "crashed" : "ended", killed ? "signal" : "status",
              killed ? WTERMSIG(status) : WEXITSTATUS(status), k->up ? "" : ", before it was up");
-    if (k->upgrading && !k->bye) {
+    if (k->upgrading && !k->bye && !k->stopping) {
         begin_upgrade(k);
         become_next(k);
         return;

@@ -478,6 +478,27 @@ describe('proctor-keeper', { concurrency: 2 }, () => {
         assert.deepEqual(await keeper.exited, { code: 128 + signal.SIGSEGV, signal: null });
     });
 
+    test('without anything to keep it ends by SIGTERM, too, when no supervisor comes up', async t => {
+        const keeper = new Keeper(t);
+        keeper.behave('* kill 11');
+        keeper.start();
+        await until('some starts', () => keeper.journal.length > 2, 10000 * slow);
+        process.kill(keeper.child.pid, 'SIGTERM');
+        assert.deepEqual(await keeper.exited, { code: 128 + signal.SIGSEGV, signal: null });
+    });
+
+    test('SIGTERM in the middle of an upgrade is not forgotten', async t => {
+        const keeper = new Keeper(t).start();
+        const facts = await keeper.up(1);
+        process.kill(keeper.child.pid, 'SIGSTOP');
+        await keeper.command('upgrade');
+        await keeper.command('exit 0');
+        await until('it has ended', () => !isAlive(facts.pid), 5000 * slow);
+        process.kill(keeper.child.pid, 'SIGTERM');
+        process.kill(keeper.child.pid, 'SIGCONT');
+        assert.deepEqual(await keeper.exited, { code: 7, signal: null });
+    });
+
     test('a first start that is refused is not tried again, and whoever waits is told by its end', async t => {
         const keeper = new Keeper(t);
         keeper.behave('* exit 1');
