@@ -95,7 +95,8 @@ static int serve(const char *home, struct keep_link *keep)
         return refuse(keep, lock == ERR_EXISTS ? "already running" : err_str(lock));
     if (supervisor_open(&sup, home, keep, &text) < 0)
         return refuse(&sup.keep, text);
-    supervisor_start(&sup);
+    if (supervisor_start(&sup) < 0)
+        return refuse(&sup.keep, SUPERVISOR_CANNOT_READ);
     log_info("proctord %s serves %s, pid %d", PROCTOR_VERSION, home, (int)getpid());
     tell_starter("ready");
     (void)uv_run(&sup.loop, UV_RUN_DEFAULT);

@@ -354,8 +354,9 @@ static int load_previous(struct state_file *s, int r)
 
 int state_file_load(struct state_file *s)
 {
-    if (load_record(s) == 0)
-        return 0;
-    int r = load_file(s, s->path);
+    int r = load_record(s);
+    if (r == 0 || (r == ERR_UNSUPPORTED && (s->sup->keep.flags & KEEP_UPGRADED)))
+        return r;
+    r = load_file(s, s->path);
     return r == 0 ? 0 : load_previous(s, r);
 }

@@ -24,8 +24,8 @@ struct state_file {
     bool writing;
     bool dirty;  /* changed again meanwhile */
     bool ending; /* the supervisor before was told to end, and did not live to do it */
-    char *
-        fallback; /* a sentence: what could not be read at the start; NULL, or until a command was answered with it */
+    /* A sentence: what could not be read at the start; NULL, or until a command was answered with it. */
+    char *fallback;
 };
 
 void state_file_init(struct state_file *s, struct supervisor *sup, const char *path);
@@ -33,7 +33,8 @@ void state_file_clear(struct state_file *s);
 
 /* Declares all apps and the operations that were under way; nothing is started, nothing done.  0 also when there is nothing
  * yet.  A file that cannot be used is set aside as state.json.broken, with a log line and a warning in the next answers; its
- * error is returned when there is no older one either. */
+ * error is returned when there is no older one either.  ERR_UNSUPPORTED, and nothing done, when an upgrade has brought us and
+ * the record is of a newer version. */
 int state_file_load(struct state_file *s);
 
 /* What is declared now goes to the keeper at once: before it is acted on. */

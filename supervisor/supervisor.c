@@ -40,6 +40,12 @@ static void close_handles(struct supervisor *sup);
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+/* Has an upgrade brought us?  Then what we cannot read is left to the program before, which can. */
+static bool may_go_back(const struct supervisor *sup)
+{
+    return sup->keep.flags & KEEP_UPGRADED;
+}
+
 static int open_home(struct supervisor *sup)
 {
     AUTOFREE char *logs = path_join(sup->home, "logs");
@@ -51,7 +57,10 @@ static int open_home(struct supervisor *sup)
     if (r < 0)
         return r;
     r = slots_open(&sup->slots, slots, keep_take(&sup->keep, "slots"));
-    if (r == -EPROTO) { /* of another version: what it says cannot be read */
+    /* Of another version: what it says cannot be read. */
+    if (r == -EPROTO && may_go_back(sup))
+        return ERR_UNSUPPORTED;
+    if (r == -EPROTO) {
         (void)unlink(slots);
         r = slots_open(&sup->slots, slots, -1);
     }
@@ -86,7 +95,8 @@ int supervisor_open(struct supervisor *sup, const char *home, struct keep_link *
     if (r == 0)
         r = open_home(sup);
     if (r < 0) {
-        *reterr_text = xasprintf("%s: %s", home, err_str(r));
+        *reterr_text = r == ERR_UNSUPPORTED ? xstrdup(SUPERVISOR_CANNOT_READ)
+                                            : xasprintf("%s: %s", home, err_str(r));
         return r;
     }
     sup->runtimes = runtimes_new(&sup->loop);
@@ -172,7 +182,7 @@ static void say_how_the_last_ended(struct supervisor *sup)
              sup->safe ? "; it crashed again and again, so this one only watches" : "");
 }
 
-void supervisor_start(struct supervisor *sup)
+int supervisor_start(struct supervisor *sup)
 {
     AUTOBUF struct buf begun = BUF_INIT(1);
     bool again = keep_link_again(&sup->keep) && keep_get(&sup->keep, &begun, "begun") == 0;
@@ -180,7 +190,9 @@ void supervisor_start(struct supervisor *sup)
         say_how_the_last_ended(sup);
     else
         survivors_stop(sup);
-    (void)state_file_load(&sup->state_file);
+    int r = state_file_load(&sup->state_file);
+    if (r < 0 && may_go_back(sup))
+        return r;
     warn_about_root();
     if (again) {
         each_instance(sup, instance_restore);
@@ -206,6 +218,7 @@ void supervisor_start(struct supervisor *sup)
         supervisor_state_changed(sup); /* the file may be behind */
     if (sup->state_file.ending)
         supervisor_end(sup, sup->forget_apps, NULL, NULL);
+    return 0;
 }
 
 /* ---- looking up ------------------------------------------------------------------------------ */
@@ -391,13 +404,14 @@ void supervisor_end(struct supervisor *sup, bool forget, struct peer *peer, cons
     end_if_done(sup);
 }
 
-/* Nothing is stopped, and nobody told: what is not stored with the keeper by now ends with us. */
+/* Nothing is stopped, and nobody told: what is not stored with the keeper by now ends with us.  The answer is stored behind
+ * the order, so that it is never there without it: asked for twice is harmless. */
 void supervisor_upgrade(struct supervisor *sup)
 {
     log_info("ending for an upgrade");
-    state_file_store(&sup->state_file);
     state_file_flush(&sup->state_file);
     keep_upgrade(&sup->keep);
+    state_file_store(&sup->state_file);
     _exit(0);
 }
 

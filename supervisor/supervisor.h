@@ -54,14 +54,16 @@ struct supervisor {
     char *end_id;
 };
 
+#define SUPERVISOR_CANNOT_READ "this version cannot read what the one before has left"
+
 /* Opens everything below `home` (which exists, and whose lock is held); takes the content of `keep`.  An error has been
  * logged and is in `*reterr_text` (the caller frees). */
 int supervisor_open(struct supervisor *sup, const char *home, struct keep_link *keep,
                     char **reterr_text);
 
 /* Adopts what an earlier supervisor has left with the keeper, and goes on with it; starts the agent and the apps that shall
- * run. */
-void supervisor_start(struct supervisor *sup);
+ * run.  Fails, with nothing touched, when an upgrade has brought us and we cannot read it: the keeper takes us back. */
+int supervisor_start(struct supervisor *sup);
 
 /* Stops all apps and ends.  `forget`: the desired state becomes empty (`proctor kill`); otherwise it stays for the next
  * start.  `peer` (NULL: nobody) gets its answer when the apps are down. */

@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "lib/keep/say.h"
 
 /* The program that we become has its own order of descriptors below FD_MIN, before it runs. */
 enum { FD_MIN = 10, TRY_MS = 5000, STEP_MS = 10 };
@@ -68,6 +71,8 @@ int keep_programs_exec(const struct keep_programs *p, char *const argv[])
     int error = errno;
     if (p->fds[p->use] < 0)
         return -error;
+    if (p->use == 0)
+        keep_say("warn", "cannot run %s, running the one before: %s", p->path, strerror(error));
     (void)fexecve(p->fds[p->use], argv, environ);
     return -errno;
 }

@@ -1,7 +1,9 @@
 #include "supervisor/cli/cmd.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/base/auto.h"
 #include "lib/base/json.h"
@@ -75,6 +77,14 @@ static size_t find_restarted(const struct look *before, const struct look *after
     return count;
 }
 
+/* Is its program not on the disk any more?  Then what lies there now has not taken its place. */
+static bool is_replaced(const json_t *pong, const char *key)
+{
+    char path[64], program[PATH_MAX + 16] = "";
+    (void)snprintf(path, sizeof path, "/proc/%lld/exe", (long long)json_get_int(pong, key, 0));
+    return readlink(path, program, sizeof program - 1) > 0 && str_ends(program, " (deleted)");
+}
+
 /* Why it has failed; NULL when it has not.  The caller frees. */
 static char *find_failure(const json_t *before, const json_t *after)
 {
@@ -93,6 +103,10 @@ static char *find_failure(const json_t *before, const json_t *after)
             json_get_string(after, "version", "?"), how, home);
     if (json_get_int(after, "pid", 0) == json_get_int(before, "pid", 0))
         return xstrdup("the supervisor is the same as before");
+    if (is_replaced(after, "pid"))
+        return xasprintf("the installed supervisor cannot be run (%s/proctor.log says more), and "
+                         "the one before it, version %s, was started again",
+                         home, json_get_string(after, "version", "?"));
     return NULL;
 }
 
@@ -130,12 +144,16 @@ static int report(const struct look *before, const struct look *after, int64_t m
     json_set_int(j, "apps", (int64_t)apps);
     json_set_int(j, "restarted", (int64_t)restarted.count);
     json_set_string(j, "error", failure);
+    bool old_keeper = is_replaced(after->ping.result, "keeper_pid");
+    json_set_bool(j, "old_keeper", old_keeper);
     if (as_json)
         out_json(j);
     else if (!failure)
         print(j, counted);
     if (failure)
         say_error("not upgraded: %s; %s", failure, counted);
+    if (old_keeper)
+        say_note("warning: the installed proctor-keeper does not run, the one before it goes on");
     for (size_t i = 0; i < restarted.count; i++)
         say_note("warning: %s does not run as the same process", restarted.items[i]);
     return failure ? CMD_FAILED : CMD_DONE;

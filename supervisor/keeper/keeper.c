@@ -204,10 +204,11 @@ static void supervisor_ended(struct keeper *k, int status)
     k->supervisor = 0;
     k->table.synced_msg.status = status;
     k->table.synced_msg.at_ms = k->start_ms = keep_clock_ms(CLOCK_MONOTONIC);
-    bool crash = !k->bye && policy_is_crash(status, k->up, k->start_ms - k->up_ms);
-    keep_say(k->bye || k->upgrading ? "info" : "warn", "the supervisor %s with %s %d%s",
-             crash ? "crashed" : "ended", killed ? "signal" : "status",
-             killed ? WTERMSIG(status) : WEXITSTATUS(status), k->up ? "" : ", before it was up");
+    bool asked = k->bye || k->upgrading;
+    bool crash = !asked && policy_is_crash(status, k->up, k->start_ms - k->up_ms);
+    keep_say(asked ? "info" : "warn", "the supervisor %s with %s %d%s", crash ? "crashed" : "ended",
+             killed ? "signal" : "status", killed ? WTERMSIG(status) : WEXITSTATUS(status),
+             k->up ? "" : ", before it was up");
     if (k->upgrading && !k->bye && !k->stopping) {
         begin_upgrade(k);
         become_next(k);

@@ -18,7 +18,7 @@ enum { READY_FD = 3 };
 
 static struct keeper k; /* all zero, so that its untouched pages cost nothing */
 
-/* The supervisor's program lies beside ours. */
+/* The supervisor's program lies beside ours, also when it does not at the moment. */
 static void find_programs(void)
 {
     static char self[PATH_MAX] = LIBEXECDIR "/proctor-keeper", program[PATH_MAX + 16];
@@ -30,7 +30,8 @@ static void find_programs(void)
     (void)snprintf(program, sizeof program, "%.*s/proctord", (int)(strrchr(self, '/') - self),
                    self);
     k.self = self;
-    k.programs.path = access(program, X_OK) == 0 ? program : LIBEXECDIR "/proctord";
+    bool elsewhere = access(program, X_OK) < 0 && access(LIBEXECDIR "/proctord", X_OK) == 0;
+    k.programs.path = elsewhere ? LIBEXECDIR "/proctord" : program;
 }
 
 /* All of them wait for us; what nobody has asked for is read and forgotten. */

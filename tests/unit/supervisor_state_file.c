@@ -324,6 +324,27 @@ static void the_record_goes_before_the_file_and_knows_more(void **state)
     keep_link_clear(&sup.keep);
 }
 
+static void an_upgrade_does_not_take_what_it_cannot_read(void **state)
+{
+    struct keep_link keep;
+    AUTOFREE char *aside = in_folder("state.json.broken");
+    AUTOCLOSE int keeper = with_keeper();
+    write_two();
+    (void)keep_put(&sup.keep, "{\"version\":2}", 13, "state");
+    keep = sup.keep;
+    start_again();
+    sup.keep = keep;
+    sup.keep.flags = KEEP_AGAIN | KEEP_UPGRADED;
+    assert_int_equal(state_file_load(&sup.state_file), ERR_UNSUPPORTED);
+    assert_true(list_empty(&sup.apps));
+    /* Started because the one before has died, there is nobody else. */
+    sup.keep.flags = KEEP_AGAIN;
+    assert_int_equal(state_file_load(&sup.state_file), 0);
+    assert_int_equal(list_count(&sup.apps), 2);
+    assert_int_equal(access(aside, F_OK), -1);
+    keep_link_clear(&sup.keep);
+}
+
 static void one_app_that_cannot_be_read_does_not_keep_the_others_down(void **state)
 {
     put_file(
@@ -378,6 +399,7 @@ int main(void)
         IN_FOLDER(the_one_before_is_private_and_never_the_broken_one),
         IN_FOLDER(the_next_answers_say_so_until_something_was_changed),
         IN_FOLDER(the_record_goes_before_the_file_and_knows_more),
+        IN_FOLDER(an_upgrade_does_not_take_what_it_cannot_read),
         IN_FOLDER(one_app_that_cannot_be_read_does_not_keep_the_others_down),
         IN_FOLDER(a_file_that_cannot_be_written_leaves_the_old_one),
     };
