@@ -44,9 +44,8 @@ static int give_up(const char *text)
 }
 
 /* The lock is what makes a home have one supervisor.  With a keeper it goes from one supervisor to the next. */
-static int lock_home(const char *home, struct keep_link *keep)
+static int lock_home(const char *path, struct keep_link *keep)
 {
-    AUTOFREE char *path = path_join(home, "lock");
     int kept = keep_take(keep, "lock");
     if (kept >= 0)
         return kept;
@@ -90,9 +89,14 @@ static int serve(const char *home, struct keep_link *keep)
     struct supervisor sup;
     if (check_home(home, &text) < 0)
         return refuse(keep, text);
-    AUTOCLOSE int lock = lock_home(home, keep);
-    if (lock < 0)
-        return refuse(keep, lock == ERR_EXISTS ? "already running" : err_str(lock));
+    AUTOFREE char *lock_path = path_join(home, "lock");
+    AUTOCLOSE int lock = lock_home(lock_path, keep);
+    if (lock == ERR_EXISTS)
+        return refuse(keep, "already running");
+    if (lock < 0) {
+        text = xasprintf("%s: %s", lock_path, err_str(lock));
+        return refuse(keep, text);
+    }
     if (supervisor_open(&sup, home, keep, &text) < 0)
         return refuse(&sup.keep, text);
     if (supervisor_start(&sup) < 0)

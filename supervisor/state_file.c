@@ -189,6 +189,7 @@ void state_file_flush(struct state_file *s)
         return;
     s->work.data = s;
     write_text(&s->work);
+    s->last_result = s->result;
     if (s->result < 0)
         log_err(s->result, "%s cannot be written", s->path);
     free(s->text);

@@ -10,6 +10,7 @@
 #include "ecosystem/spec.h"
 #include "lib/base/auto.h"
 #include "lib/base/err.h"
+#include "lib/base/json.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -440,8 +441,10 @@ static void forget_apps(struct supervisor *sup)
 
 static void answer_end(struct supervisor *sup)
 {
+    AUTOJSON json_t *answer = json_object();
+    state_file_warn(&sup->state_file, answer);
     if (sup->end_peer)
-        peer_result(sup->end_peer, sup->end_id, NULL, -1);
+        peer_result(sup->end_peer, sup->end_id, answer, -1);
     sup->end_peer = NULL;
 }
 

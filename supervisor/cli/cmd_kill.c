@@ -45,6 +45,7 @@ static int run(const struct args *args)
         say_error("the supervisor did not end within %d s", GONE_WAIT_MS / 1000);
         return CMD_FAILED;
     }
+    connect_say_warnings(answer.result);
     (void)puts("the supervisor and all apps have stopped");
     return CMD_DONE;
 }

@@ -125,6 +125,19 @@ test('a state that cannot be written is told with the answers', async t => {
     fs.rmdirSync(state);
     await host.proctor(['restart', 'env'], { expectCode: 0 });
     await until('no warning', async () => (await host.proctor(['list'], { expectCode: 0 })).stderr === '', 5000 * slow);
+    // What was to be forgotten is still there for the next start.
+    fs.rmSync(state);
+    fs.mkdirSync(state);
+    const killed = await host.proctor(['kill'], { expectCode: 0 });
+    assert.match(killed.stderr, pattern);
+    assert.match(killed.stdout, /have stopped/);
+});
+
+test('a home that cannot be used is told with the file', async t => {
+    const host = startHost(t);
+    fs.mkdirSync(path.join(host.home, 'lock'));
+    const { stderr } = await host.proctor(['start', appFile('sleep.sh')], { expectCode: 1 });
+    assert.match(stderr, /^proctor: the supervisor could not start: .*\/lock: .*directory$/im);
 });
 
 test('a misspelt key is named, whatever else is wrong with the file', async t => {
