@@ -64,6 +64,7 @@ static void check_boot(struct slots *s)
     if (strncmp(s->file->boot_id, id, sizeof id) == 0)
         return;
     slots_forget(s);
+    s->made = true;
     (void)memcpy(s->file->boot_id, id, sizeof id);
 }
 

@@ -107,7 +107,8 @@ _Static_assert(sizeof(struct slot) <= SLOT_BYTES, "a slot has its room");
 
 struct slots {
     int fd;
-    bool made; /* the file was not there before */
+    bool
+        made; /* nothing is known of before: no file, one that was cut off, or one from before a reboot */
     struct slots_file *file;
 };
 

@@ -183,10 +183,22 @@ static void say_how_the_last_ended(struct supervisor *sup)
              sup->safe ? "; it crashed again and again, so this one only watches" : "");
 }
 
-int supervisor_start(struct supervisor *sup)
+/* Is there a supervisor before us, and do we know what it was doing? */
+static bool goes_on(struct supervisor *sup)
 {
     AUTOBUF struct buf begun = BUF_INIT(1);
-    bool again = keep_link_again(&sup->keep) && keep_get(&sup->keep, &begun, "begun") == 0;
+    if (!keep_link_again(&sup->keep) || keep_get(&sup->keep, &begun, "begun") < 0)
+        return false;
+    if (sup->slots.made)
+        log_warn(0,
+                 "the slots of the supervisor before are lost, or of another version: its apps are "
+                 "stopped and started");
+    return !sup->slots.made;
+}
+
+int supervisor_start(struct supervisor *sup)
+{
+    bool again = goes_on(sup);
     if (again)
         say_how_the_last_ended(sup);
     else

@@ -212,6 +212,41 @@ describe('a killed supervisor', { concurrency: 3 }, () => {
     });
 });
 
+// Garbage in the header (another version: bytes 4 to 7), a file that was cut off.
+for (const [what, harm] of [
+    ['of another version', file => {
+        const fd = fs.openSync(file, 'r+');
+        fs.writeSync(fd, Buffer.from([99]), 0, 1, 4);
+        fs.closeSync(fd);
+    }],
+    ['cut off', file => fs.truncateSync(file, 0)],
+]) {
+    test(`slots that are ${what} under the supervisor: apps are stopped, said so, and started`, async t => {
+        const host = startHost(t);
+        await host.startApps([{ name: 'runs', script: appFile('env.js') }, { name: 'rests', script: appFile('env.js') }]);
+        await host.proctor(['stop', 'rests'], { expectCode: 0 });
+        const before = await host.pid('runs');
+        const supervisor = await host.supervisorPid();
+        harm(path.join(host.home, 'slots'));
+        process.kill(supervisor, 'SIGKILL');
+        const row = await until('it runs again', async () => {
+            const list = await host.proctor(['jlist']);
+            const found = list.code === 0 && list.json().find(one => one.name === 'runs');
+            return found && found.pm2_env.status === 'online' && found.pid !== before && found;
+        }, 10000 * slow);
+        assert.ok(!isAlive(before));
+        assert.deepEqual(processesOf(host, 'runs'), [row.pid]);
+        assert.match(host.daemonLog(), /slots of the supervisor before are lost/);
+        assert.match(host.daemonLog(), new RegExp(`runs-0: .*\\b${before}\\b.*stopped`));
+        assert.equal((await host.row('rests')).pm2_env.status, 'stopped');
+        // From here on it is as before.
+        await killSupervisor(host);
+        assert.equal(await host.pid('runs'), row.pid);
+        await host.proctor(['restart', 'all'], { expectCode: 0 });
+        assert.equal(processesOf(host, 'runs').length, 1);
+    });
+}
+
 describe('a killed keeper', { concurrency: 2 }, () => {
     test('is replaced by the supervisor: pids stay, ends are told', async t => {
         const host = startHost(t);
