@@ -37,6 +37,7 @@ static const char SAFE_TEXT[] =
 /* Actions, in the order of enum instance_action. */
 static void do_launch(struct instance *in);
 static void do_stop(struct instance *in);
+static void do_force(struct instance *in);
 static void do_delay(struct instance *in);
 
 static void on_runtime_known(void *arg, const struct runtime_version *version);
@@ -181,9 +182,7 @@ static void do_action(struct instance *in, enum instance_action action)
     case DO_NOT_AGAIN:
         break;
     case DO_FORCE:
-        log_warn(0, "%s: did not end within %d ms, killed", instance_name(in),
-                 in->app->spec.kill_timeout_ms);
-        (void)process_group_signal(in->pgid, SIGKILL);
+        do_force(in);
         break;
     case DO_DELAY:
         do_delay(in);
@@ -346,6 +345,15 @@ static void ask_to_go(struct instance *in)
 static void on_kill_timeout(uv_timer_t *timer)
 {
     instance_event(timer->data, EV_KILL_TIMEOUT);
+}
+
+/* The rest of its group is killed also when the process itself has ended, and only its status is waited for. */
+static void do_force(struct instance *in)
+{
+    if (in->process && !process_has_ended(in->process))
+        log_warn(0, "%s: did not end within %d ms, killed", instance_name(in),
+                 in->app->spec.kill_timeout_ms);
+    (void)process_group_signal(in->pgid, SIGKILL);
 }
 
 /* ---- the end of a process -------------------------------------------------------------------- */

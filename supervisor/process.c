@@ -222,8 +222,7 @@ static void on_status_due(uv_timer_t *timer)
         adopted_ended(p, status);
 }
 
-/* Readable: the process is no more than a zombie. */
-static bool has_ended(const struct process *p)
+bool process_has_ended(const struct process *p)
 {
     struct pollfd wait = {.fd = p->pidfd, .events = POLLIN};
     return p->pidfd < 0 || poll(&wait, 1, 0) > 0;
@@ -235,7 +234,7 @@ bool process_keeper_exit(pid_t pid, struct exit_status status)
     LIST_EACH(p, &adopted)
     {
         /* A number may be in use again; then this is the end of the one before. */
-        if (p->pid != pid || !has_ended(p))
+        if (p->pid != pid || !process_has_ended(p))
             continue;
         adopted_ended(p, status);
         return true;

@@ -70,6 +70,9 @@ int process_open(pid_t pid, uint64_t start_ticks);
 /* Is the process behind the pidfd `pid`? */
 bool process_is(int pidfd, pid_t pid);
 
+/* Is it no more than a zombie?  Who must reap it may be slow, so its end is told later. */
+bool process_has_ended(const struct process *p);
+
 /* Forgets the callback (the supervisor ends before the process does); the storage frees itself. */
 void process_abandon(struct process *p);
 

@@ -274,6 +274,15 @@ describe('a killed keeper', { concurrency: 2 }, () => {
         assert.equal(await host.pid('two'), before.two);
     });
 
+    test('an app that ends when it is asked is not said to be killed, however slow its new parent reaps', async t => {
+        const host = startHost(t);
+        await host.startApps([{ name: 'app', script: appFile('env.js'), kill_timeout: 200 }]);
+        await killSupervisor(host); // a child of the keeper
+        await killKeeper(host);     // of an init
+        await host.proctor(['stop', 'app'], { expectCode: 0 });
+        assert.doesNotMatch(host.daemonLog(), /did not end within/);
+    });
+
     test('one that is stopped does not hold the supervisor up, and is replaced when it takes nothing', async t => {
         const host = startHost(t);
         await host.startApps([{ name: 'app', script: appFile('env.js') }]);

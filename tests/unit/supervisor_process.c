@@ -245,6 +245,21 @@ static void a_process_is_known_by_number_and_start(void **state)
     end_other(&other);
 }
 
+/* Its status is not there yet, but it is no process that does not end. */
+static void a_zombie_of_a_slow_parent_has_ended(void **state)
+{
+    struct parent other = start_other("exec sleep 60");
+    struct process *p = adopt(other.child, pidfd_of(other.child));
+    assert_false(process_has_ended(p));
+    assert_int_equal(kill(other.child, SIGINT), 0);
+    for (int i = 0; i < 200 && !process_has_ended(p); i++)
+        turn_for(5);
+    assert_true(process_has_ended(p));
+    assert_int_equal(ended_count, 0);
+    process_abandon(p);
+    end_other(&other);
+}
+
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -257,6 +272,7 @@ int main(void)
         RUN(without_anybody_who_knows_the_status_is_unknown),
         RUN(the_kernel_tells_what_nobody_else_does),
         RUN(one_that_is_abandoned_says_nothing),
+        RUN(a_zombie_of_a_slow_parent_has_ended),
         RUN(a_process_is_known_by_number_and_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
