@@ -547,7 +547,8 @@ static size_t fill_records(struct keep_link *k, struct keep_record *records)
     return count;
 }
 
-static int make_manifest(struct keep_link *k)
+/* `ret_self`: our own program, which it names. */
+static int make_manifest(struct keep_link *k, int *ret_self)
 {
     AUTOFREE struct keep_record *records = xcalloc(k->count + 1, sizeof *records);
     int low = memfd_create("manifest", MFD_CLOEXEC);
@@ -557,7 +558,8 @@ static int make_manifest(struct keep_link *k)
     (void)close(low);
     bool rolled_back = k->flags & KEEP_ROLLED_BACK;
     AUTOCLOSE int exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-    int self = fcntl(exe, F_DUPFD, FIRST_FREE_FD); /* inherited, as is all that is named here */
+    AUTOCLOSE int self =
+        fcntl(exe, F_DUPFD, FIRST_FREE_FD); /* inherited, as is all that is named here */
     struct keep_manifest_head head = {
         .magic = KEEP_MANIFEST_MAGIC,
         .version = KEEP_VERSION,
@@ -574,8 +576,11 @@ static int make_manifest(struct keep_link *k)
         .next_seq = k->early_count ? k->early[k->early_count - 1].seq + 1 : 1,
     };
     int r = keep_manifest_write(fd, &head, records, k->early);
-    if (r < 0 || lseek(fd, 0, SEEK_SET) < 0)
-        return r < 0 ? r : -errno;
+    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+        r = -errno;
+    if (r < 0)
+        return r;
+    *ret_self = TAKE_FD(self);
     return TAKE_FD(fd);
 }
 
@@ -589,7 +594,8 @@ int keep_link_become(struct keep_link *k, const char *home)
 {
     char number[16];
     AUTOFREE char *program = path_sibling("proctor-keeper");
-    int manifest = make_manifest(k);
+    AUTOCLOSE int self = -1;
+    AUTOCLOSE int manifest = make_manifest(k, &self);
     if (manifest < 0) {
         close_on_exec_again(k);
         return manifest;
@@ -601,7 +607,6 @@ int keep_link_become(struct keep_link *k, const char *home)
     (void)execve(program, argv, environ);
     int r = -errno;
     (void)spawn_raise_nofile();
-    (void)close(manifest);
     close_on_exec_again(k);
     log_err(r, "%s", program);
     return r;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "lib/base/err.h"
+#include "lib/base/path.h"
 
 static struct keep_link link_;
 static uv_loop_t loop;
@@ -411,6 +412,24 @@ static void a_stuck_keeper_is_ended(void **state)
     assert_int_equal(link_.count, 50);
 }
 
+/* Nor does it leave anything open, however often it is tried. */
+static void without_a_program_for_it_there_is_no_next_keeper(void **state)
+{
+    AUTOFREE char *program = path_sibling("proctor-keeper");
+    if (access(program, X_OK) == 0)
+        skip();
+    open_empty();
+    int fd = text_fd("kept");
+    assert_int_equal(keep_store(&link_, fd, "i1.out"), 0);
+    int open_before = count_fds();
+    for (int i = 0; i < 3; i++)
+        assert_true(keep_link_become(&link_, "/nowhere") < 0);
+    assert_int_equal(count_fds(), open_before);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    keep_drop(&link_, "i1.out");
+    (void)close(fd);
+}
+
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -427,6 +446,7 @@ int main(void)
         RUN(a_dead_keeper_is_told_after_its_last_words),
         RUN(a_keeper_without_descriptors_refuses),
         RUN(a_stuck_keeper_is_ended),
+        RUN(without_a_program_for_it_there_is_no_next_keeper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
