@@ -207,12 +207,16 @@ static bool is_unwritten(void *arg, pid_t pid, const struct proc_stat *st)
            procfs_same_program(pid, getpid());
 }
 
+/* It slept while that one did not run its program, so there is at most one, of whichever instance. */
 static void wait_for_pid(struct instance *in)
 {
-    for (int i = 0; i < EXEC_WAIT_MS / 10; i++) {
-        if (__atomic_load_n(&in->slot->pid, __ATOMIC_ACQUIRE) || !procfs_find(is_unwritten, in))
+    struct supervisor *sup = in->sup;
+    for (int i = 0; i < EXEC_WAIT_MS / 10 && !sup->all_pids_written; i++) {
+        sup->all_pids_written = procfs_find(is_unwritten, in) == 0;
+        if (__atomic_load_n(&in->slot->pid, __ATOMIC_ACQUIRE))
             return;
-        (void)usleep(10000);
+        if (!sup->all_pids_written)
+            (void)usleep(10000);
     }
 }
 

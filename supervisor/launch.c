@@ -86,6 +86,8 @@ static int spawn_it(struct instance *in, char *const *argv, char *const *envp, i
         .nofile_soft = spawn_raise_nofile(),
         .pid_slot = &in->slot->pid,
     };
+    /* It names the process together with the pid, which the child writes at once. */
+    in->slot->start_ticks = 0;
     int r = spawn_start(&s, &pid, &pidfd, &step);
     if (r < 0) {
         const char *what = step == SPAWN_CWD ? spec->cwd : argv[0];

@@ -29,6 +29,8 @@ struct supervisor {
     char *home;
     struct keep_link keep;
     bool safe; /* watch only: it crashed again and again with this state */
+    bool
+        all_pids_written; /* no child of the supervisor before is still to write its pid (instance_keep.c) */
     struct list apps;
     int next_pm_id;
     struct slots slots;

@@ -321,6 +321,29 @@ static void a_launch_without_a_process_is_done_again(void **state)
     assert_no_child();
 }
 
+/* The start time of another process, that a death in the middle of its end has left, would hide the new one from the supervisor
+ * that comes when this one dies before it has read the new one's. */
+static void a_launch_begins_without_a_start_time(void **state)
+{
+    in->slot->start_ticks = 7;
+    free(in->app->spec.script);
+    in->app->spec.script = xstrdup("/nowhere/program");
+    in->state = INSTANCE_LAUNCHING;
+    instance_resume(in);
+    assert_int_equal(in->state, INSTANCE_ERRORED);
+    assert_int_equal(in->slot->start_ticks, 0);
+}
+
+static void children_that_have_not_told_their_pid_are_looked_for_once(void **state)
+{
+    in->state = INSTANCE_LAUNCHING;
+    instance_commit(in);
+    next_life();
+    assert_true(sup.all_pids_written);
+    instance_resume(in);
+    turn_until(is_stopped);
+}
+
 static void a_start_that_is_due_is_done(void **state)
 {
     in->wanted = true;
@@ -369,6 +392,8 @@ int main(void)
         RUN(a_restart_is_counted_with_its_state),
         RUN(an_exit_long_ago_is_not_taken_for_a_long_life),
         RUN(a_launch_without_a_process_is_done_again),
+        RUN(a_launch_begins_without_a_start_time),
+        RUN(children_that_have_not_told_their_pid_are_looked_for_once),
         RUN(a_start_that_is_due_is_done),
         RUN(nothing_is_started_while_only_watching),
     };
