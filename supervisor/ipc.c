@@ -48,6 +48,7 @@ struct ipc {
     struct buf out;  /* whole lines that wait until the app reads */
     size_t half;     /* bytes of half a line at the last look */
     unsigned look_ms;
+    bool ended;  /* nothing comes any more but what is in the socket */
     bool marked; /* the socket's peek offset is not -1 */
     bool warned;
 };
@@ -379,19 +380,26 @@ static void take_part(struct ipc *c, char *bytes, size_t len)
     slot->ipc_done = 0;
 }
 
+static bool has_hung_up(int fd)
+{
+    struct pollfd end = {.fd = fd, .events = POLLRDHUP};
+    return poll(&end, 1, 0) > 0 && (end.revents & (POLLHUP | POLLRDHUP));
+}
+
 /* Half a line would be readable all the time: it is looked at again by and by, and taken out when it is long, since its
  * other half may have no room in the socket. */
 static void half_line(struct ipc *c, char *bytes, size_t len)
 {
-    struct pollfd end = {.fd = c->fd, .events = POLLRDHUP};
     if (len >= PART_BYTES) {
         take_part(c, bytes, len);
         return;
     }
-    if (poll(&end, 1, 0) > 0 && (end.revents & (POLLHUP | POLLRDHUP))) {
+    if (c->ended) {
         over(c);
         return;
     }
+    /* The other half may have come with the end, behind what we have seen: that is for the next look. */
+    c->ended = has_hung_up(c->fd);
     unsigned next_ms = c->look_ms * 2 < HALF_MAX_MS ? c->look_ms * 2 : HALF_MAX_MS;
     c->look_ms = len > c->half || c->look_ms == 0 ? HALF_MIN_MS : next_ms;
     c->half = len;
