@@ -23,6 +23,8 @@ class Keeper {
         this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'proctor-e2e-'));
         this.home = path.join(this.folder, 'home');
         fs.mkdirSync(this.home);
+        assert.ok(fs.existsSync(path.join(build, 'tools/fake_proctord')),
+            `${build}/tools/fake_proctord is not there: \`make check-e2e\` builds it, or \`make ${path.relative(root, build)}/tools/fake_proctord\``);
         for (const [from, to] of [['proctor-keeper', 'proctor-keeper'], ['tools/fake_proctord', 'proctord']])
             fs.copyFileSync(path.join(build, from), path.join(this.folder, to));
         t.after(() => this.close());

@@ -33,10 +33,14 @@ export const pick = (random, list) => list[Math.floor(random() * list.length)];
 
 const PROGRAMS = ['proctor-keeper', 'proctord', 'proctor-agent', 'proctor-probe'];
 
-// Pids of our programs that serve this home.
+// Pids of our programs that serve this home.  Not their children on the way to become another program, which have their name
+// for a moment.
 export function pidsOf(host, program) {
     const comm = program.slice(0, 15);
-    return pidsOfFolder(host.folder).filter(pid => processInfo(pid)?.comm === comm);
+    return pidsOfFolder(host.folder).filter(pid => {
+        const info = processInfo(pid);
+        return info?.comm === comm && processInfo(info.ppid)?.comm !== comm;
+    });
 }
 
 export const fdCount = pid => {
