@@ -15,11 +15,12 @@
 #include "lib/base/path.h"
 #include "lib/pack/zst_file.h"
 
-/* One pass of the worker: packs `path` (NULL: nothing), then looks at what is too much. */
+/* One pass of the worker: packs `path` (NULL: finds what is left to pack), then looks at what is too much. */
 struct log_job {
     struct list link;
     char *path;
     unsigned keep;
+    struct archives found;
     char *dir;
     int64_t quota_bytes;
     const volatile bool *stop;
@@ -68,9 +69,29 @@ static int pack_one(const char *path, const volatile bool *stop)
     return r;
 }
 
+/* "…/api-0.out" of "…/api-0.out.20261120T114512.123Z"; NULL: that is no archive. */
+static char *log_path_of(const char *path)
+{
+    struct archive_name name;
+    const char *base = path_base(path);
+    return archive_name_parse(base, &name) ? xstrndup(path, (size_t)(base - path) + name.log_len)
+                                           : NULL;
+}
+
+/* A rotation that is under way, or that nobody has finished: what is in the log goes on being the log's. */
+static bool is_log_itself(const char *path)
+{
+    struct stat archive, log;
+    AUTOFREE char *log_path = log_path_of(path);
+    return log_path && lstat(path, &archive) == 0 && lstat(log_path, &log) == 0 &&
+           archive.st_dev == log.st_dev && archive.st_ino == log.st_ino;
+}
+
 int log_archive_pack(const char *path, const volatile bool *stop)
 {
     AUTOFREE char *index = xasprintf("%s.idx", path);
+    if (is_log_itself(path))
+        return 0;
     /* The index first: a reader that finds the packed log finds its times too. */
     int r = pack_one(index, stop);
     return r < 0 ? r : pack_one(path, stop);
@@ -125,6 +146,7 @@ void log_archives_init(struct log_archives *a, uv_loop_t *loop, const char *dir)
 static void free_job(struct log_job *job)
 {
     list_remove(&job->link);
+    archives_clear(&job->found);
     free(job->path);
     free(job->dir);
     free(job);
@@ -160,7 +182,7 @@ void log_archives_add(struct log_archives *a, const char *path, unsigned keep)
     add_job(a, path, keep);
 }
 
-void log_archives_look(struct log_archives *a)
+void log_archives_scan(struct log_archives *a)
 {
     if (!a->job)
         add_job(a, NULL, 0);
@@ -179,23 +201,52 @@ static void next_job(struct log_archives *a)
     a->job = NULL;
 }
 
-/* "api-0.out" of ".../api-0.out.20261120T114512.123Z". */
-static char *log_of(const char *path)
+/* Half packed files of an earlier life. */
+static void remove_half(const char *dir, const struct archive *item)
 {
-    struct archive_name name;
-    const char *base = path_base(path);
-    return archive_name_parse(base, &name) ? xstrndup(base, name.log_len) : NULL;
+    static const char *const suffixes[] = {".zst.tmp", ".idx.zst.tmp"};
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        AUTOFREE char *path = xasprintf("%s/%s%s", dir, item->name, suffixes[i]);
+        (void)unlink(path);
+    }
+}
+
+static bool is_left(const struct archive *item)
+{
+    return item->is_plain || item->index_plain;
+}
+
+/* Here, since a folder of many thousand archives takes its time. */
+static void find_left(struct log_job *job)
+{
+    (void)archives_read(&job->found, job->dir, NULL);
+    for (size_t i = 0; i < job->found.count; i++)
+        if (is_left(&job->found.items[i]))
+            remove_half(job->dir, &job->found.items[i]);
 }
 
 static void work(uv_work_t *work)
 {
     struct log_job *job = ((struct log_archives *)work->data)->job;
-    AUTOFREE char *log = job->path ? log_of(job->path) : NULL;
+    AUTOFREE char *log_path = job->path ? log_path_of(job->path) : NULL;
+    const char *log = log_path ? path_base(log_path) : NULL;
     /* Room first: a full disk takes no packed file. */
     (void)log_archives_trim(job->dir, log, job->keep, job->quota_bytes);
     if (job->path)
         job->result = log_archive_pack(job->path, job->stop);
+    else
+        find_left(job);
     job->too_much = log_archives_trim(job->dir, log, job->keep, job->quota_bytes);
+}
+
+/* One that is being rotated just now comes twice, or is gone again: both are nothing to pack. */
+static void add_left(struct log_archives *a, const struct archives *found)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        AUTOFREE char *path = path_join(a->dir, found->items[i].name);
+        if (is_left(&found->items[i]))
+            log_archives_add(a, path, 0);
+    }
 }
 
 static void on_worked(uv_work_t *work, int status)
@@ -209,34 +260,7 @@ static void on_worked(uv_work_t *work, int status)
         log_warn(0, "%s: %lld bytes more than log_quota, and no archive is left to throw away",
                  a->dir, (long long)job->too_much);
     a->too_much = job->too_much;
+    add_left(a, &job->found);
     free_job(job);
     next_job(a);
-}
-
-/* ---- what was left --------------------------------------------------------------------------- */
-
-/* Half packed files of an earlier life. */
-static void remove_half(const char *dir, const struct archive *item)
-{
-    static const char *const suffixes[] = {".zst.tmp", ".idx.zst.tmp"};
-    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-        AUTOFREE char *path = xasprintf("%s/%s%s", dir, item->name, suffixes[i]);
-        (void)unlink(path);
-    }
-}
-
-void log_archives_scan(struct log_archives *a)
-{
-    AUTOARCHIVES struct archives found = {0};
-    if (archives_read(&found, a->dir, NULL) < 0)
-        return;
-    for (size_t i = 0; i < found.count; i++) {
-        const struct archive *item = &found.items[i];
-        if (!item->is_plain && !item->index_plain)
-            continue;
-        AUTOFREE char *path = path_join(a->dir, item->name);
-        remove_half(a->dir, item);
-        log_archives_add(a, path, 0);
-    }
-    log_archives_look(a);
 }

@@ -34,11 +34,8 @@ void log_archives_clear(struct log_archives *a); /* after the loop has ended */
 /* Packs a plain archive; of its log not more than `keep` stay (0: all). */
 void log_archives_add(struct log_archives *a, const char *path, unsigned keep);
 
-/* Finds what was left plain; to be called when no rotation is under way. */
+/* Finds what was left plain, and looks at the quota; nothing when a job is being done. */
 void log_archives_scan(struct log_archives *a);
-
-/* Looks at the quota. */
-void log_archives_look(struct log_archives *a);
 
 /* ---- blocking; for the worker, and for tests ---- */
 

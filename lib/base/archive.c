@@ -76,30 +76,20 @@ char *archive_path(const char *log, int64_t at_ms)
 
 /* ---- a folder -------------------------------------------------------------------------------- */
 
-static struct archive *find(struct archives *a, const char *name, size_t len)
-{
-    for (size_t i = 0; i < a->count; i++)
-        if (strncmp(a->items[i].name, name, len) == 0 && a->items[i].name[len] == '\0')
-            return &a->items[i];
-    a->items = xreallocarray(a->items, a->count + 1, sizeof *a->items);
-    a->items[a->count] = (struct archive){.name = xstrndup(name, len)};
-    return &a->items[a->count++];
-}
-
+/* As an archive of its own, for now. */
 static void add(struct archives *a, const char *file, const struct archive_name *name,
                 int64_t bytes)
 {
-    struct archive *item = find(a, file, name->log_len + 1 + STAMP_LEN);
-    item->log_len = name->log_len;
-    item->at_ms = name->at_ms;
-    item->bytes += bytes;
-    if (name->is_index) {
-        item->index_packed |= name->is_packed;
-        item->index_plain |= !name->is_packed;
-    } else {
-        item->is_packed |= name->is_packed;
-        item->is_plain |= !name->is_packed;
-    }
+    if ((a->count & (a->count - 1)) == 0)
+        a->items = xreallocarray(a->items, a->count ? 2 * a->count : 1, sizeof *a->items);
+    a->items[a->count++] = (struct archive){.name = xstrndup(file, name->log_len + 1 + STAMP_LEN),
+                                            .log_len = name->log_len,
+                                            .at_ms = name->at_ms,
+                                            .is_plain = !name->is_index && !name->is_packed,
+                                            .is_packed = !name->is_index && name->is_packed,
+                                            .index_plain = name->is_index && !name->is_packed,
+                                            .index_packed = name->is_index && name->is_packed,
+                                            .bytes = bytes};
 }
 
 static int by_time(const void *a, const void *b)
@@ -108,6 +98,26 @@ static int by_time(const void *a, const void *b)
     if (x->at_ms != y->at_ms)
         return x->at_ms < y->at_ms ? -1 : 1;
     return strcmp(x->name, y->name);
+}
+
+/* What belongs together is side by side. */
+static void join(struct archives *a)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        struct archive *item = &a->items[i], *last = count > 0 ? &a->items[count - 1] : NULL;
+        if (!last || strcmp(last->name, item->name) != 0) {
+            a->items[count++] = *item;
+            continue;
+        }
+        last->is_plain |= item->is_plain;
+        last->is_packed |= item->is_packed;
+        last->index_plain |= item->index_plain;
+        last->index_packed |= item->index_packed;
+        last->bytes += item->bytes;
+        free(item->name);
+    }
+    a->count = count;
 }
 
 static bool is_of(const char *file, const struct archive_name *name, const char *log)
@@ -137,6 +147,7 @@ int archives_read(struct archives *a, const char *dir, const char *log)
     (void)closedir(d);
     if (a->count > 0)
         qsort(a->items, a->count, sizeof *a->items, by_time);
+    join(a);
     return 0;
 }
 

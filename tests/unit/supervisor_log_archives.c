@@ -124,6 +124,20 @@ static void what_was_left_is_packed_at_the_start(void **state)
     log_archives_clear(&a);
 }
 
+static void a_second_name_of_the_log_is_not_packed(void **state)
+{
+    AUTOFREE char *log = in_folder("api-0.out"),
+                  *archive = in_folder("api-0.out.20261120T000000.000Z");
+    put("api-0.out", "present\n");
+    assert_int_equal(link(log, archive), 0);
+    assert_int_equal(log_archive_pack(archive, NULL), 0);
+    assert_true(is_there("api-0.out.20261120T000000.000Z"));
+    assert_false(is_there("api-0.out.20261120T000000.000Z.zst"));
+    assert_int_equal(unlink(log), 0);
+    assert_int_equal(log_archive_pack(archive, NULL), 0);
+    assert_true(is_there("api-0.out.20261120T000000.000Z.zst"));
+}
+
 /* ---- settings.json ---------------------------------------------------------------------------- */
 
 static void assert_settings(const char *text, int64_t quota, const char *problem)
@@ -166,6 +180,7 @@ int main(void)
         IN_FOLDER(the_oldest_go_past_the_number_of_a_log),
         IN_FOLDER(the_oldest_of_all_go_past_the_quota),
         IN_FOLDER(what_was_left_is_packed_at_the_start),
+        IN_FOLDER(a_second_name_of_the_log_is_not_packed),
         IN_FOLDER(settings_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
