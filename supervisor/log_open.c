@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/err.h"
 #include "lib/base/io.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -18,12 +20,16 @@ enum { RECORD_BYTES = 16, BLOCK_BYTES = 65536 };
 
 int log_open_at_end(const char *path, int64_t *ret_offset)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
+    struct stat st;
+    AUTOCLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
+    /* A fifo that nobody reads would hold up the app. */
+    if (!S_ISREG(st.st_mode))
+        return ERR_NO_FILE;
     off_t end = lseek(fd, 0, SEEK_END);
     *ret_offset = end < 0 ? 0 : end;
-    return fd;
+    return TAKE_FD(fd);
 }
 
 int log_open_pipe(unsigned bytes, int *ret_read, int *ret_write)

@@ -10,6 +10,7 @@
 
 #include "lib/base/archive.h"
 #include "lib/base/auto.h"
+#include "lib/base/err.h"
 #include "lib/base/io.h"
 #include "lib/base/log.h"
 #include "lib/base/loop.h"
@@ -348,7 +349,7 @@ int log_rotate_reopen(struct logstream *s)
     if (same_file(s->file, s->path))
         return 0;
     if (is_special(s))
-        return -ELOOP;
+        return ERR_NO_FILE;
     if (lstat(s->path, &st) == 0 && st.st_size > 0)
         return go_on_in(s);
     turn_init(&t, s, log_line_begin(s->file, s->offset), 0);

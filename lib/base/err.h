@@ -39,7 +39,8 @@
     X(ERR_TOO_MANY, -5029, "TOO_MANY", "too many attempts, try again later")                       \
     X(ERR_MISMATCH, -5030, "MISMATCH", "the bytes are not those that were announced")              \
     X(ERR_FULL, -5031, "FULL", "there is no room for one more")                                    \
-    X(ERR_SAFE_MODE, -5032, "SAFE_MODE", "the supervisor only watches")
+    X(ERR_SAFE_MODE, -5032, "SAFE_MODE", "the supervisor only watches")                            \
+    X(ERR_NO_FILE, -5033, "NO_FILE", "not a regular file")
 
 enum err_code {
 #define X(name, value, json, text) name = value,

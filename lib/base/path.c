@@ -171,7 +171,7 @@ int path_read(const char *path, struct buf *out)
     if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode))
-        return S_ISDIR(st.st_mode) ? -EISDIR : ERR_INVALID;
+        return S_ISDIR(st.st_mode) ? -EISDIR : ERR_NO_FILE;
     for (;;) {
         char piece[16384];
         ssize_t n = read(fd, piece, sizeof piece);

@@ -34,7 +34,7 @@ char *path_sibling(const char *name);
 /* Creates a directory (not its parents) with `mode`, or checks that one is there. */
 int path_mkdir(const char *path, mode_t mode);
 
-/* Reads a regular file whole, appending to `out`; ERR_TOO_BIG past the buffer's limit, ERR_INVALID for what is no file. */
+/* Reads a regular file whole, appending to `out`; ERR_TOO_BIG past the buffer's limit, ERR_NO_FILE for a fifo or a device. */
 int path_read(const char *path, struct buf *out);
 
 /* Replaces a file so that a crash leaves the old or the new content: temporary file, fsync, rename, fsync of the

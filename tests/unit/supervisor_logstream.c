@@ -189,6 +189,10 @@ static void a_file_that_cannot_be_opened_is_an_error(void **state)
     assert_int_equal(logstream_open(&stream, &loop, path, 65536, &no_keeper, "i0.out", &kept),
                      -ELOOP);
     assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(logstream_open(&stream, &loop, path, 65536, &no_keeper, "i0.out", &kept),
+                     ERR_NO_FILE);
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(index, 0700), 0);
     assert_int_equal(logstream_open(&stream, &loop, path, 65536, &no_keeper, "i0.out", &kept),
                      -EISDIR);
