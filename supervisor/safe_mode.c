@@ -11,7 +11,9 @@
 
 const char *safe_mode_end(int status, char text[static SAFE_MODE_END_TEXT])
 {
-    if (WIFSIGNALED(status))
+    if (status == KEEP_BECAME_KEEPER)
+        (void)snprintf(text, SAFE_MODE_END_TEXT, "became the keeper when that was killed");
+    else if (WIFSIGNALED(status))
         (void)snprintf(text, SAFE_MODE_END_TEXT, "killed by signal %d", WTERMSIG(status));
     else
         (void)snprintf(text, SAFE_MODE_END_TEXT, "exited with code %d", WEXITSTATUS(status));

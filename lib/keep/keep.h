@@ -46,6 +46,9 @@ enum {
     KEEP_UPGRADED = 8,    /* this is the first start after an UPGRADE */
 };
 
+/* Status in SYNCED: the keeper was killed, and the supervisor before took its place. */
+enum { KEEP_BECAME_KEEPER = -1 };
+
 struct keep_msg {
     uint32_t version;
     uint32_t type;

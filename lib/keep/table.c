@@ -169,6 +169,9 @@ int keep_table_read(struct keep_table *t, int manifest, struct keep_manifest_hea
     t->count = ret_head->records;
     t->exit_count = ret_head->exits;
     t->last_seq = ret_head->next_seq - 1;
+    t->synced_msg.starts = ret_head->starts ? ret_head->starts : 1;
+    t->synced_msg.status = ret_head->flags & KEEP_UPGRADED ? 0 : KEEP_BECAME_KEEPER;
+    t->synced_msg.at_ms = keep_clock_ms(CLOCK_MONOTONIC);
     keep_table_inherit(t, FD_CLOEXEC);
     return 0;
 }

@@ -176,8 +176,6 @@ int keeper_take_over(struct keeper *k, int manifest)
     k->policy.stage = head.flags & KEEP_SAFE ? STAGE_SAFE : STAGE_NORMAL;
     if (head.flags & KEEP_UPGRADED)
         begin_upgrade(k);
-    k->table.synced_msg.starts = head.starts ? head.starts : 1;
-    k->table.synced_msg.at_ms = keep_clock_ms(CLOCK_MONOTONIC);
     inherit(k, -1, FD_CLOEXEC);
     return 0;
 }

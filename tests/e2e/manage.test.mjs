@@ -382,9 +382,13 @@ test('commands do not notice that the supervisor is killed', async t => {
         for (const { stderr } of await Promise.all(commands))
             assert.equal(stderr, '');
     }
-    const { starts, last_end: end } = (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
+    const ping = async () => (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
+    const { starts, keeper_pid: keeper, last_end: end } = await ping();
     assert.equal(starts, 6);
     assert.equal(end.how, 'killed by signal 9');
+    process.kill(keeper, 'SIGKILL');
+    const { last_end: how } = await until('the next supervisor', async () => { const p = await ping(); return p.starts === 7 && p; }, 5000 * slow);
+    assert.equal(how.how, 'became the keeper when that was killed');
     assert.equal(await host.pid('env'), app);
 });
 

@@ -28,6 +28,8 @@ static void says_how_a_supervisor_ended(void **state)
     assert_string_equal(safe_mode_end(SIGSEGV | 0x80, text), "killed by signal 11");
     assert_string_equal(safe_mode_end(0, text), "exited with code 0");
     assert_string_equal(safe_mode_end(255 << 8, text), "exited with code 255");
+    assert_string_equal(safe_mode_end(KEEP_BECAME_KEEPER, text),
+                        "became the keeper when that was killed");
 }
 
 static void has_a_sentence_only_when_it_only_watches(void **state)
