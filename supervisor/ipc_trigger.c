@@ -30,7 +30,8 @@ struct trigger {
     struct triggers *owner; /* NULL: it has let go */
     struct peer *peer;      /* NULL: gone */
     json_t *
-        record; /* {"id", "action", "until_ms", "answers"}; an item without "return" and "error" waits */
+        record; /* {"id", "action", "until_ms", "answers", "taken"}; an item without "return" and "error" waits; "taken" says
+                   which messages were answers to this */
     uv_timer_t deadline;
 };
 
@@ -129,16 +130,13 @@ static void answer(struct trigger *t)
 static void finish_when_answered(struct trigger *t)
 {
     struct triggers *ts = t->owner;
-    struct trigger *old;
-    size_t kept = list_count(&ts->finished);
     if (!all_answered(t))
         return;
     (void)uv_timer_stop(&t->deadline);
     list_remove(&t->link);
     list_add(&ts->finished, &t->link, t);
-    LIST_EACH(old, &ts->finished)
-    if (kept++ >= FINISHED_MAX && old != t)
-        let_go(old);
+    if (list_count(&ts->finished) > FINISHED_MAX)
+        let_go(ts->finished.next->owner);
     keep(ts);
     answer(t);
 }
@@ -192,11 +190,31 @@ static void set_return(json_t *item, const json_t *data)
         (void)json_object_set_new(item, "return", value ? json_incref(value) : json_null());
 }
 
-/* The oldest that waits for this: replies carry no id. */
+static bool has_taken(struct list *list, const char *message)
+{
+    struct trigger *t;
+    LIST_EACH(t, list)
+    if (json_object_get(json_object_get(t->record, "taken"), message))
+        return true;
+    return false;
+}
+
+static void set_taken(struct trigger *t, const char *message)
+{
+    if (!json_object_get(t->record, "taken"))
+        (void)json_object_set_new(t->record, "taken", json_object());
+    json_set_bool(json_object_get(t->record, "taken"), message, true);
+}
+
+/* The oldest that waits for this: replies carry no id.  One that we died over comes again, and is nobody else's answer. */
 void triggers_replied(struct triggers *ts, struct instance *in, const json_t *data)
 {
     const char *action = json_get_string(data, "action_name", "");
+    AUTOFREE char *message =
+        xasprintf("%d %d %u", in->pm_id, (int)in->pgid, in->slot->ipc_received + 1);
     struct trigger *t;
+    if (has_taken(&ts->running, message) || has_taken(&ts->finished, message))
+        return;
     LIST_EACH(t, &ts->running)
     {
         size_t i;
@@ -208,6 +226,7 @@ void triggers_replied(struct triggers *ts, struct instance *in, const json_t *da
             if (json_get_int(item, "pm_id", -1) != in->pm_id || !waits(item))
                 continue;
             set_return(item, data);
+            set_taken(t, message);
             keep(ts);
             finish_when_answered(t);
             return;
@@ -340,6 +359,9 @@ void triggers_restore(struct triggers *ts)
         struct trigger *t = add(ts, json_incref(record));
         int64_t left_ms = json_get_int(record, "until_ms", 0) - (int64_t)uv_now(&ts->sup->loop);
         (void)uv_timer_start(&t->deadline, on_deadline, left_ms > 0 ? (uint64_t)left_ms : 0, 0);
-        finish_when_answered(t);
     }
+    /* When all are there, since this stores them. */
+    struct trigger *t;
+    LIST_EACH(t, &ts->running)
+    finish_when_answered(t);
 }
