@@ -16,6 +16,7 @@
 
 enum {
     STOP_MS = 1600, /* as a stop's default kill_timeout */
+    KILL_MS = 1000, /* a large one needs some time to go, and has its ports until then */
     STEP_MS = 10,
 };
 
@@ -118,18 +119,25 @@ static size_t signal_all(struct survivors *s, int sig)
     return s->count;
 }
 
+/* How many are left of `count`. */
+static size_t wait_gone(struct survivors *s, size_t count, int wait_ms)
+{
+    for (int ms = 0; ms < wait_ms && count > 0; ms += STEP_MS) {
+        (void)usleep(STEP_MS * 1000);
+        count = signal_all(s, 0);
+    }
+    return count;
+}
+
 void survivors_stop(struct supervisor *sup)
 {
     struct survivors s = {.sup = sup};
     if (sup->slots.made)
         (void)procfs_find(looks_like_an_app, &s);
     size_t count = signal_all(&s, SIGINT);
-    for (int ms = 0; ms < STOP_MS && count > 0; ms += STEP_MS) {
-        (void)usleep(STEP_MS * 1000);
-        count = signal_all(&s, 0);
-    }
+    count = wait_gone(&s, count, STOP_MS);
     if (count > 0)
-        (void)signal_all(&s, SIGKILL);
+        (void)wait_gone(&s, signal_all(&s, SIGKILL), KILL_MS);
     free(s.found);
     slots_each(&sup->slots, forget_unclaimed, sup);
 }
