@@ -247,6 +247,31 @@ for (const [what, harm] of [
     });
 }
 
+test('an app gets three descriptors, Node its channel, and four variables of ours, whoever starts it', async t => {
+    const host = startHost(t);
+    await host.startApps([{ name: 'plain', script: '/bin/sleep', interpreter: 'none', args: ['1000'] }, { name: 'node', script: appFile('env.js') }]);
+    const look = async () => {
+        const [plain, node] = [await host.pid('plain'), await host.pid('node')];
+        const target = (pid, fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`);
+        assert.deepEqual(fs.readdirSync(`/proc/${plain}/fd`), ['0', '1', '2']);
+        assert.equal(target(node, 0), '/dev/null');
+        assert.match(target(node, 3), /^socket:/);
+        // What Node opens itself are anonymous inodes, pipes and /dev/null.
+        const others = fs.readdirSync(`/proc/${node}/fd`).filter(fd => Number(fd) > 3).map(fd => target(node, fd));
+        assert.deepEqual(others.filter(one => !/^(anon_inode:|pipe:|\/dev\/null)/.test(one)), []);
+        const names = fs.readFileSync(`/proc/${plain}/environ`, 'utf8').split('\0').filter(Boolean).map(one => one.split('=')[0]);
+        assert.deepEqual(names.filter(name => !(name in host.env) || name.startsWith('PROCTOR_')).sort(),
+            ['NODE_APP_INSTANCE', 'PROCTOR_APP', 'PROCTOR_HOME', 'PROCTOR_INSTANCE']);
+    };
+    await look();
+    for (const kill of [killSupervisor, killKeeper]) {
+        await kill(host);
+        await look();
+        await host.proctor(['restart', 'all'], { expectCode: 0 });
+        await look();
+    }
+});
+
 describe('a killed keeper', { concurrency: 2 }, () => {
     test('is replaced by the supervisor: pids stay, ends are told', async t => {
         const host = startHost(t);
