@@ -13,7 +13,7 @@
 
 #include "lib/keep/say.h"
 
-enum { END_MS = 15000, SOON_MS = 10, RETRY_MS = 1000, SPARE_FDS = 16 };
+enum { UP_MS = 30000, END_MS = 15000, SOON_MS = 10, RETRY_MS = 1000, SPARE_FDS = 16 };
 
 /* ---- talking with the supervisor -------------------------------------------------------------- */
 
@@ -116,7 +116,7 @@ static void start(struct keeper *k)
     bool other = k->programs.use != 0;
     about->flags = policy_flags(&k->policy) | (other ? KEEP_ROLLED_BACK : 0) |
                    (about->starts++ ? KEEP_AGAIN : 0);
-    k->kill_ms = about->flags & KEEP_UPGRADED ? keep_clock_ms(CLOCK_MONOTONIC) + END_MS : 0;
+    k->kill_ms = keep_clock_ms(CLOCK_MONOTONIC) + (about->flags & KEEP_UPGRADED ? END_MS : UP_MS);
     keep_table_tell_anew(&k->table);
     keep_say("info", "started the supervisor, pid %d%s%s", (int)pid,
              about->flags & KEEP_SAFE ? ", in safe mode" : "",
@@ -244,7 +244,7 @@ static void on_time(struct keeper *k)
         start(k);
         return;
     }
-    keep_say("error", "the supervisor does not end, killing it");
+    keep_say("error", "the supervisor does not %s, killing it", k->up ? "end" : "come up");
     (void)kill(k->supervisor, SIGKILL);
     k->kill_ms = 0;
 }

@@ -304,6 +304,17 @@ describe('proctor-keeper', { concurrency: 2 }, () => {
         assert.deepEqual([repaired.label, repaired.flags], ['newer', flag.again]);
     });
 
+    test('one that hangs before it is up is replaced', { timeout: 90000 * slow }, async t => {
+        const keeper = new Keeper(t);
+        keeper.behave('* hang 0');
+        keeper.start();
+        await until('a start', () => keeper.journal.length === 1, 5000 * slow);
+        keeper.behave();
+        await until('the next start', () => keeper.journal.length === 2, 45000);
+        await keeper.up(2);
+        assert.match(keeper.log, /the supervisor does not come up, killing it/);
+    });
+
     test('never gives up while there is something to keep', async t => {
         const keeper = new Keeper(t).start();
         await keeper.up(1);
