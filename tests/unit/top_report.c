@@ -87,10 +87,11 @@ static void prints_json(void **state)
         buf_str(&out),
         "{\"version\":1,\"kind\":\"cpu\",\"unit\":\"us\",\"duration_us\":2000000,\"samples\":4,"
         "\"all\":2000000,\"idle\":1000000,\"program\":0,\"gc\":100000,\"functions\":["
-        "{\"function\":\"\",\"url\":\"node:internal/\\\"q\\\"\",\"line\":1,\"column\":0,"
+        "{\"function\":\"\",\"url\":\"node:internal/"
+        "\\\"q\\\"\",\"line\":1,\"column\":0,\"role\":\"\","
         "\"self\":600000,\"total\":600000},"
         "{\"function\":\"handle\",\"url\":\"file:///srv/app/lib/"
-        "a%20b.js\",\"line\":10,\"column\":5,"
+        "a%20b.js\",\"line\":10,\"column\":5,\"role\":\"\","
         "\"self\":300000,\"total\":900000}]}\n");
 }
 
