@@ -9,10 +9,12 @@
 
 #include "lib/base/archive.h"
 #include "lib/base/auto.h"
+#include "lib/base/err.h"
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
 #include "lib/base/str.h"
 #include "supervisor/cli/log_unpack.h"
+#include "supervisor/cli/say.h"
 
 /* ---- archives -------------------------------------------------------------------------------- */
 
@@ -99,6 +101,15 @@ static int open_archive(const struct log_chain *c, const struct archive *item, s
     return 0;
 }
 
+/* The rest of the log is worth reading all the same.  One that was thrown away in between is no error. */
+static void leave_out(const struct log_chain *c, const struct archive *item, int r)
+{
+    if (r == -ENOENT || item->at_ms <= c->told_ms)
+        return;
+    AUTOFREE char *path = path_of(c, item);
+    say_error("cannot read %s: %s; its lines are left out", path, err_str(r));
+}
+
 /* ---- one file after the other ---------------------------------------------------------------- */
 
 static void use(struct log_chain *c, struct log_file *f, bool in_archive)
@@ -121,8 +132,10 @@ static int open_next(struct log_chain *c)
         int r = next ? open_archive(c, next, &f) : log_file_open(&f, c->path);
         if (next)
             c->seen_ms = next->at_ms;
-        if (next && r == -ENOENT) /* thrown away in between */
+        if (next && r < 0) {
+            leave_out(c, next, r);
             continue;
+        }
         if (r < 0)
             return r;
         use(c, &f, next != NULL);
@@ -166,21 +179,25 @@ int64_t log_chain_seek_tail(struct log_chain *c, size_t lines)
     if (total < 0 || (size_t)total >= lines || c->in_archive)
         return total;
     read_archives(c, &a);
+    int64_t newest_ms = c->seen_ms;
     for (size_t i = a.count; i-- > 0 && (size_t)total < lines;) {
         struct log_file f;
         if (a.items[i].at_ms > c->seen_ms || is_archive(c, &a.items[i]))
             continue;
         int r = open_archive(c, &a.items[i], &f);
-        if (r == -ENOENT)
-            continue;
         int64_t found = r < 0 ? r : log_file_seek_tail(&f, lines - (size_t)total);
-        if (found < 0)
-            return found;
+        if (found < 0) {
+            if (r >= 0)
+                log_file_close(&f);
+            leave_out(c, &a.items[i], (int)found);
+            continue;
+        }
         total += found;
         /* The present file is opened again when it is its turn; the ones between too. */
         use(c, &f, true);
         c->seen_ms = a.items[i].at_ms;
     }
+    c->told_ms = newest_ms;
     return total;
 }
 

@@ -13,9 +13,10 @@ struct log_chain {
     struct log_file file; /* that is read now */
     bool in_archive;      /* it is an archive, which does not grow any more */
     int64_t seen_ms;      /* archives up to this time lie before it, or are it */
+    int64_t told_ms;      /* archives up to this time that cannot be read were said */
 };
 
-/* Opens the present file at its beginning.  -ENOENT when there is none (yet). */
+/* An archive that cannot be read is said once and left out.  Opens the present file at its beginning.  -ENOENT when there is none (yet). */
 int log_chain_open(struct log_chain *c, const char *path);
 void log_chain_close(struct log_chain *c);
 

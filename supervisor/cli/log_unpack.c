@@ -12,6 +12,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
 #include "lib/base/spawn.h"
+#include "supervisor/cli/say.h"
 
 /* On disk where that goes, since an archive may be larger than what one likes to have in memory. */
 static int nameless_file(void)
@@ -45,8 +46,10 @@ static int run_unpack(int from, int to)
     pid_t pid;
     int pidfd;
     int r = spawn_start(&s, &pid, &pidfd, &step);
-    if (r < 0)
-        return r;
+    if (r < 0) {
+        say_error("cannot run %s: %s", program, err_str(r));
+        return ERR_FAILED; /* -ENOENT would be the archive's */
+    }
     (void)close(pidfd);
     return wait_for(pid);
 }

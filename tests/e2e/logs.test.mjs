@@ -183,6 +183,21 @@ test('the number of archives of a log', async t => {
     await until('three archives are left', () => archives(host, 'api').length === 3, 10000 * slow);
 });
 
+test('an archive that is damaged is named and left out, and the rest is read', async t => {
+    const host = startHost(t);
+    await host.startApps([app('api', { env: { COUNT: '8000' } })]);
+    await isDone(host, 'api', 8000);
+    await allPacked(host);
+    const damaged = archives(host, 'api')[1];
+    fs.writeFileSync(path.join(host.home, 'logs', `${damaged}.zst`), 'no archive');
+    const { stdout, stderr } = await host.proctor(['logs', 'api', '--raw', '--nostream', '-n', '8000'], { expectCode: 0 });
+    assert.equal(stderr.split(`${damaged}: `).length, 2, stderr);
+    const lines = stdout.trimEnd().split('\n');
+    assert.equal(lines[0], line(0));
+    assert.equal(lines.at(-1).trim(), line(7999).trim());
+    assert.ok(lines.length > 5000 && lines.length < 8000, `${lines.length} lines`);
+});
+
 test('rotations with supervisors killed: every line once', { skip: noZstd }, async t => {
     const host = startHost(t);
     const count = 60000;
