@@ -22,10 +22,13 @@
 #include "lib/base/path.h"
 #include "lib/base/spawn.h"
 
+#define HOLD "hold"
+
 enum {
     OPEN_WAIT_MS = 10000, /* for everything that is stored */
     SEND_WAIT_MS = 5000,  /* a keeper that takes nothing for so long is replaced */
     KEEPER_OWN_FDS = 32,  /* what the keeper needs for itself, generously */
+    KEEPER_END_MS = 1000, /* from its descriptors' end to its own */
     FIRST_FREE_FD = 10,   /* below it the next keeper has its own order */
 };
 
@@ -401,6 +404,17 @@ static int receive_stored(struct keep_link *k)
     }
 }
 
+/* We have everything now. */
+static void release_holder(struct keep_link *k)
+{
+    AUTOCLOSE int fd = keep_take(k, HOLD);
+    if (fd < 0)
+        return;
+    if (write(fd, "", 1) < 0)
+        log_debug("nobody holds on for us");
+    keep_drop(k, HOLD);
+}
+
 int keep_link_open(struct keep_link *k, int sock)
 {
     struct ucred peer;
@@ -416,7 +430,10 @@ int keep_link_open(struct keep_link *k, int sock)
         return r;
     }
     k->keeper_pid = peer.pid;
-    return receive_stored(k);
+    int r = receive_stored(k);
+    if (r == 0)
+        release_holder(k);
+    return r;
 }
 
 /* ---- in the loop ----------------------------------------------------------------------------- */
@@ -610,4 +627,40 @@ int keep_link_become(struct keep_link *k, const char *home)
     close_on_exec_again(k);
     log_err(r, "%s", program);
     return r;
+}
+
+/* ---- between two supervisors ----------------------------------------------------------------- */
+
+/* The other end is with the keeper, and with a next supervisor as soon as that has come so far. */
+static void hold(struct keep_link *k, const char *home, int fd)
+{
+    char byte;
+    ssize_t n;
+    do
+        n = read(fd, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    /* Nobody has it any more: the keeper was killed, or has dropped it for a supervisor that knows nothing of this.  One that
+     * ends closes its descriptors first, and leaves its children then. */
+    for (int ms = 0; n == 0 && getppid() == k->keeper_pid && ms < KEEPER_END_MS; ms++)
+        (void)usleep(1000);
+    if (n == 0 && getppid() != k->keeper_pid) {
+        log_warn(0, "keeper %d is gone in an upgrade: this process becomes the keeper",
+                 (int)k->keeper_pid);
+        log_err(keep_link_become(k, home), "there is no keeper");
+    }
+    _exit(0);
+}
+
+void keep_link_hold(struct keep_link *k, const char *home)
+{
+    int ends[2];
+    bool found;
+    if (k->sock < 0 || pipe2(ends, O_CLOEXEC) < 0)
+        return;
+    if (keep_store(k, ends[1], HOLD) == 0 && fork() == 0) {
+        size_t at = find(k, HOLD, &found);
+        remove_range(k, at, found);
+        (void)close(ends[1]);
+        hold(k, home, ends[0]);
+    }
 }

@@ -4,7 +4,7 @@
  * next supervisor gets it back under the same name.  Without a keeper (proctord run by hand) storing does nothing and nothing
  * is ever given back.  When the keeper is gone the supervisor becomes the keeper (keep_link_become()).
  *
- * Names (i7: instance with pm_id 7):  lock  control  state  slots  begun  triggers  agent.sock  agent.pid  agent.json
+ * Names (i7: instance with pm_id 7):  lock  control  state  slots  hold  begun  triggers  agent.sock  agent.pid  agent.json
  *   i7.pid  i7.error  i7.ipc  i7.ipc.json  i7.ipc.part  i7.inspector     i7.out.r  i7.out.w  i7.out.file  i7.out.index  i7.out.lost   i7.err.…
  *   c/<capture id>.json  c/<capture id>.out  c/<capture id>.sock  c/<capture id>.pid                              */
 #pragma once
@@ -86,3 +86,7 @@ void keep_bye(struct keep_link *k);
 /* The keeper is gone: puts all stored descriptors in order and executes proctor-keeper in this process.  Returns only on
  * failure, with a negative code. */
 int keep_link_become(struct keep_link *k, const char *home);
+
+/* Just before we end for the next supervisor: from then on the keeper alone would have everything.  A child of ours has it too,
+ * until that supervisor has; it becomes the keeper when ours is killed in between. */
+void keep_link_hold(struct keep_link *k, const char *home);

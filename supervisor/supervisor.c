@@ -425,6 +425,7 @@ void supervisor_upgrade(struct supervisor *sup)
     state_file_flush(&sup->state_file);
     keep_upgrade(&sup->keep);
     state_file_store(&sup->state_file);
+    keep_link_hold(&sup->keep, sup->home);
     _exit(0);
 }
 

@@ -191,6 +191,33 @@ describe('upgrade', { concurrency: 3 }, () => {
         }
     });
 
+    test('the keeper is killed at any moment of it', async t => {
+        const seed = newSeed();
+        const random = chance(seed);
+        const host = startInstalled(t);
+        await host.startApps([{ name: 'app', ...plain, instances: 3 }]);
+        const apps = await pids(host);
+        for (let i = 0; i < 30; i++) {
+            const after = random() * 25;
+            const told = `try ${i} of seed ${seed}, killed after ${after.toFixed(1)} ms`;
+            const { keeper_pid: keeper } = await ping(host);
+            for (const name of ['proctord', 'proctor-keeper'])
+                install(path.join(build, i % 2 ? '' : 'next', name), path.join(host.programs, name));
+            const upgrade = host.spawnProctor(['upgrade', '--json']);
+            await delay(after * slow);
+            process.kill(keeper, 'SIGKILL');
+            const result = await upgrade.ended;
+            assert.equal(result.code, 0, `${told}: ${result.stderr}`);
+            assert.equal(result.json().restarted, 0, told);
+            await until('another keeper', async () => (await ping(host)).keeper_pid !== keeper, 5000 * slow);
+            assert.deepEqual(await pids(host), apps, told);
+        }
+        const { keeper_pid: keeper, pid: supervisor } = await ping(host);
+        await until('one of each is left', () => pidsOf(host, 'proctord').concat(pidsOf(host, 'proctor-keeper')).sort().join() ===
+            [keeper, supervisor].sort().join(), 5000 * slow);
+        await host.proctor(['restart', 'app'], { expectCode: 0 });
+    });
+
     test('commands that wait, and logs that are followed, go on over it', async t => {
         const host = startInstalled(t);
         fs.writeFileSync(path.join(host.work, 'stubborn.sh'), 'trap "" INT\nn=0\nwhile :; do n=$((n + 1)); echo "line $n"; sleep 0.02; done\n');
