@@ -31,6 +31,7 @@ struct slots_file {
     uint32_t minor;
     uint32_t high; /* slots from here on were never used: not even looked at */
     char boot_id[BOOT_ID_BYTES];
+    uint32_t fresh; /* until slots_settled() */
 };
 
 /* The whole mapping. */
@@ -56,6 +57,12 @@ static void read_boot_id(char id[static BOOT_ID_BYTES])
             id[len++] = text[i];
 }
 
+static void forget_before(struct slots *s)
+{
+    s->file->fresh = 1;
+    slots_forget(s);
+}
+
 /* Neither pids nor CLOCK_MONOTONIC mean anything after a reboot. */
 static void check_boot(struct slots *s)
 {
@@ -63,8 +70,7 @@ static void check_boot(struct slots *s)
     read_boot_id(id);
     if (strncmp(s->file->boot_id, id, sizeof id) == 0)
         return;
-    slots_forget(s);
-    s->made = true;
+    forget_before(s);
     (void)memcpy(s->file->boot_id, id, sizeof id);
 }
 
@@ -75,7 +81,8 @@ static int check_header(struct slots_file *file)
         file->slot_count = LIMIT_INSTANCES;
         file->major = SLOTS_MAJOR;
         file->minor = SLOTS_MINOR;
-        file->magic = SLOTS_MAGIC;
+        file->fresh = 1;
+        __atomic_store_n(&file->magic, SLOTS_MAGIC, __ATOMIC_RELEASE);
     }
     bool ours = file->magic == SLOTS_MAGIC && file->major == SLOTS_MAJOR &&
                 file->slot_bytes == SLOT_BYTES && file->slot_count == LIMIT_INSTANCES &&
@@ -89,7 +96,7 @@ static int check_header(struct slots_file *file)
 }
 
 /* All its blocks are there from the start: a full disk is an error here, and not a SIGBUS in the middle.  Never shorter than
- * it is: another version may have made it. */
+ * it is: another version may have made it.  1: somebody has cut it off. */
 static int grow(int fd)
 {
     struct stat st;
@@ -97,7 +104,8 @@ static int grow(int fd)
         return -errno;
     if (st.st_size >= FILE_BYTES)
         return 0;
-    return -posix_fallocate(fd, 0, FILE_BYTES);
+    int r = -posix_fallocate(fd, 0, FILE_BYTES);
+    return r == 0 ? st.st_size > 0 : r;
 }
 
 int slots_open(struct slots *s, const char *path, int given)
@@ -106,22 +114,29 @@ int slots_open(struct slots *s, const char *path, int given)
         given >= 0 ? given : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
-    int r = grow(fd);
-    if (r < 0)
-        return r;
+    int cut = grow(fd);
+    if (cut < 0)
+        return cut;
     struct slots_file *file = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (file == MAP_FAILED)
         return -errno;
-    s->made = file->magic == 0;
-    r = check_header(file);
+    int r = check_header(file);
     if (r < 0) {
         (void)munmap(file, FILE_BYTES);
         return r;
     }
     s->file = file;
     s->fd = TAKE_FD(fd);
+    if (cut)
+        forget_before(s);
     check_boot(s);
+    s->fresh = s->file->fresh;
     return 0;
+}
+
+void slots_settled(struct slots *s)
+{
+    s->file->fresh = s->fresh = false;
 }
 
 void slots_close(struct slots *s)

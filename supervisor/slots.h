@@ -107,8 +107,7 @@ _Static_assert(sizeof(struct slot) <= SLOT_BYTES, "a slot has its room");
 
 struct slots {
     int fd;
-    bool
-        made; /* nothing is known of before: no file, one that was cut off, or one from before a reboot */
+    bool fresh; /* what runs from before is not in there */
     struct slots_file *file;
 };
 
@@ -116,6 +115,8 @@ struct slots {
  * back, and is taken.  -EPROTO: it is of another major version. */
 int slots_open(struct slots *s, const char *path, int fd);
 void slots_close(struct slots *s);
+/* Until this is called a file that was made new or cut off, or is from before a reboot, counts as fresh. */
+void slots_settled(struct slots *s);
 
 /* A free slot, marked used and empty; NULL when all LIMIT_INSTANCES are taken.
  */

@@ -172,6 +172,7 @@ static void start_if_wanted(struct instance *in)
 static void begin(struct supervisor *sup)
 {
     each_instance(sup, start_if_wanted);
+    slots_settled(&sup->slots);
     (void)keep_put(&sup->keep, "", 0, "begun");
 }
 
@@ -189,11 +190,11 @@ static bool goes_on(struct supervisor *sup)
     AUTOBUF struct buf begun = BUF_INIT(1);
     if (!keep_link_again(&sup->keep) || keep_get(&sup->keep, &begun, "begun") < 0)
         return false;
-    if (sup->slots.made)
+    if (sup->slots.fresh)
         log_warn(0,
                  "the slots of the supervisor before are lost, or of another version: its apps are "
                  "stopped and started");
-    return !sup->slots.made;
+    return !sup->slots.fresh;
 }
 
 int supervisor_start(struct supervisor *sup)

@@ -132,7 +132,7 @@ static size_t wait_gone(struct survivors *s, size_t count, int wait_ms)
 void survivors_stop(struct supervisor *sup)
 {
     struct survivors s = {.sup = sup};
-    if (sup->slots.made)
+    if (sup->slots.fresh)
         (void)procfs_find(looks_like_an_app, &s);
     size_t count = signal_all(&s, SIGINT);
     count = wait_gone(&s, count, STOP_MS);

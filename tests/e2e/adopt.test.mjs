@@ -212,6 +212,25 @@ describe('a killed supervisor', { concurrency: 3 }, () => {
     });
 });
 
+test('a supervisor that is killed while it stops what runs without a slot: an app never runs twice', async t => {
+    const host = startHost(t);
+    const script = path.join(host.work, 'app.sh');
+    fs.writeFileSync(script, 'trap "" INT\nwhile :; do sleep 1; done\n');
+    await host.startApps([{ name: 'app', script, interpreter: '/bin/sh' }]);
+    const before = await host.pid('app');
+    const supervisor = await host.supervisorPid();
+    fs.truncateSync(path.join(host.home, 'slots'), 5000);
+    process.kill(supervisor, 'SIGKILL');
+    const stopped = () => times(host.daemonLog(), /still runs from before and is stopped/g);
+    await until('it is stopped', () => stopped() === 1);
+    const [, , next] = /(.*)proctord\[(\d+)\].* still runs from before/.exec(host.daemonLog());
+    process.kill(Number(next), 'SIGKILL');
+    await until('the next one stops it', () => stopped() === 2);
+    const row = await host.waitStatus('app', 'online');
+    assert.notEqual(row.pid, before);
+    assert.deepEqual(processesOf(host, 'app').filter(pid => fs.readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('app.sh')), [row.pid]);
+});
+
 // Garbage in the header (another version: bytes 4 to 7), a file that was cut off.
 for (const [what, harm] of [
     ['of another version', file => {

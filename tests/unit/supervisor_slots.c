@@ -352,6 +352,37 @@ static void a_file_that_is_not_ours_is_refused(void **state)
     assert_true(st.st_blocks * 512 >= st.st_size); /* a full disk is found out at once */
 }
 
+/* So that a death while what runs is looked for leaves that to the next one. */
+static void a_new_file_is_fresh_until_that_is_settled(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        open_again();
+        assert_true(slots.fresh);
+    }
+    assert_non_null(slots_take(&slots, "web", 0, 0));
+    open_again();
+    assert_true(slots.fresh);
+    slots_settled(&slots);
+    open_again();
+    assert_false(slots.fresh);
+    assert_non_null(slots_find(&slots, "web", 0));
+}
+
+static void one_that_was_cut_off_is_a_new_one(void **state)
+{
+    static const off_t lengths[] = {0, 100, 6000};
+    for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+        open_again();
+        slots_settled(&slots);
+        assert_non_null(slots_take(&slots, "web", 0, 0));
+        slots_close(&slots);
+        assert_int_equal(truncate(path, lengths[i]), 0);
+        open_again();
+        assert_true(slots.fresh);
+        assert_null(slots_find(&slots, "web", 0));
+    }
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -371,6 +402,8 @@ int main(void)
         IN_FOLDER(a_descriptor_from_the_keeper_is_taken),
         IN_FOLDER(a_larger_file_of_another_version_is_left_as_it_is),
         IN_FOLDER(a_file_that_is_not_ours_is_refused),
+        IN_FOLDER(a_new_file_is_fresh_until_that_is_settled),
+        IN_FOLDER(one_that_was_cut_off_is_a_new_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
