@@ -220,6 +220,7 @@ void logstream_drain(struct logstream *s)
 
 void logstream_tick(struct logstream *s)
 {
+    follow_truncation(s);
     (void)log_drop_end(s, false);
     log_rotate_if_due(s);
 }

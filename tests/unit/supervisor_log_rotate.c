@@ -201,6 +201,24 @@ static void the_end_of_all_in_a_rotation_leaves_every_line_once(void **state)
     }
 }
 
+static void what_was_cut_from_outside_is_no_archive_of_zeros(void **state)
+{
+    size_t archives;
+    const struct log_limits limits = {.every_ms = 1};
+    said = 0;
+    open_stream();
+    app_counts(50);
+    run_for_ms(12);
+    assert_int_equal(truncate(path, 0), 0);
+    logstream_rotate_by(&stream, &limits, NULL, NULL);
+    (void)usleep(5000);
+    logstream_tick(&stream);
+    AUTOFREE char *text = everything(&archives);
+    assert_string_equal(text, "");
+    assert_int_equal(archives, 0);
+    close_stream();
+}
+
 static unsigned archived;
 
 static void on_archived(void *arg, const char *file, unsigned keep)
@@ -420,6 +438,7 @@ int main(void)
         ON_LOOP(no_death_in_a_rotation_loses_a_byte),
         ON_LOOP(a_second_death_in_the_repair_is_harmless_too),
         ON_LOOP(the_end_of_all_in_a_rotation_leaves_every_line_once),
+        ON_LOOP(what_was_cut_from_outside_is_no_archive_of_zeros),
         ON_LOOP(it_is_rotated_by_size),
         ON_LOOP(it_is_rotated_by_time_when_there_is_something),
         ON_LOOP(one_line_is_not_torn),
