@@ -2,6 +2,7 @@
  * the foreground, without a keeper: then nothing of it survives its death. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,8 @@ int main(int argc, char **argv)
     (void)signal(SIGHUP, SIG_IGN);
     /* A limit of file sizes is like a full disk, and not our end. */
     (void)signal(SIGXFSZ, SIG_IGN);
+    /* Packing an archive takes megabytes for a moment, in one of several threads: they go back to the kernel, always. */
+    (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     (void)spawn_raise_nofile();
     return run(home, keeper);
 }
