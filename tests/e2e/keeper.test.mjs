@@ -59,7 +59,8 @@ class Keeper {
     // What the keeper has told each start, in order.
     get journal() {
         try {
-            return fs.readFileSync(path.join(this.home, 'journal'), 'utf8').trim().split('\n').map(line => JSON.parse(line));
+            // What stands behind the last newline is being written.
+            return fs.readFileSync(path.join(this.home, 'journal'), 'utf8').split('\n').slice(0, -1).map(line => JSON.parse(line));
         } catch (error) {
             if (error.code === 'ENOENT')
                 return [];
