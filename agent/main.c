@@ -5,6 +5,7 @@
  * Started by proctord, with one end of a socketpair as descriptor 3; never by hand.  Ends with 0
  * when the supervisor has gone or on SIGTERM, after it has finished writing. */
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -91,5 +92,7 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     /* A long compression and a long expansion may be under way, and the journal must not wait for them. */
     (void)setenv("UV_THREADPOOL_SIZE", "4", 1);
+    /* What each of them takes for a moment goes back to the kernel. */
+    (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     return run(argv[2]);
 }

@@ -5,7 +5,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appFile, slow, startHost } from '../lib/host.mjs';
+import { privateDirtyKb } from '../lib/crash.mjs';
+import { appFile, slow, startHost, underAsan } from '../lib/host.mjs';
 import { forEachNode, nodes, profilingEnv } from '../lib/nodes.mjs';
 import { isAlive, listeningPorts, processTree, until } from '../lib/proc.mjs';
 import { cpuShare, loadProfile } from '../lib/profile.mjs';
@@ -233,6 +234,16 @@ test('without -o the file is named after app, instance, kind and time; top reads
     assert.equal(files.length, 1, fs.readdirSync(host.work).join(' '));
     const { stdout } = await host.proctor(['top', files[0]], { expectCode: 0 });
     assert.match(stdout.split('\n').slice(0, 6).join('\n'), /hotLoop/);
+});
+
+test('captures leave no memory behind in the agent', { skip: underAsan && 'its memory is not ours' }, async t => {
+    const host = startHost(t);
+    await host.startApps([{ name: 'app', script: appFile('cpu.js') }]);
+    await host.waitLog('app', /listening/);
+    const agent = (await host.proctor(['ping', '--json'], { expectCode: 0 })).json().agent_pid;
+    for (let i = 0; i < 8; i++)
+        assert.equal((await host.capture('cpu', 'app', { duration: '300ms' })).record.state, 'done');
+    assert.ok(privateDirtyKb(agent) < 3000, `${privateDirtyKb(agent)} kB`);
 });
 
 test('restart and stop in the middle of a capture are not held up by it', async t => {

@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
+import { privateDirtyKb } from '../lib/crash.mjs';
 import { appFile, slow, startHost, underAsan } from '../lib/host.mjs';
 import { until } from '../lib/proc.mjs';
 
@@ -198,8 +199,6 @@ test('an archive that is damaged is named and left out, and the rest is read', a
     assert.ok(lines.length > 5000 && lines.length < 8000, `${lines.length} lines`);
 });
 
-const privateDirty = pid => Number(/^Private_Dirty:\s+(\d+) kB/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1]) << 10;
-
 test('packing leaves no memory behind', { skip: underAsan && 'its memory is not ours' }, async t => {
     const host = startHost(t);
     await host.startApps([app('api', { env: { COUNT: '250000', BATCH: '2000', EVERY: '1' }, log_max_size: '2M' })]);
@@ -208,7 +207,7 @@ test('packing leaves no memory behind', { skip: underAsan && 'its memory is not 
     await allPacked(host);
     const packed = archives(host, 'api').length;
     assert.ok(packed >= 4, `${packed} archives`);
-    assert.ok(privateDirty(pid) < 2 << 20, `${privateDirty(pid)} bytes after ${packed} archives`);
+    assert.ok(privateDirtyKb(pid) < 2048, `${privateDirtyKb(pid)} kB after ${packed} archives`);
 });
 
 test('rotations with supervisors killed: every line once', { skip: noZstd }, async t => {
