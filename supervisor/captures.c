@@ -503,11 +503,11 @@ static int resolve(struct capture *c, char *reterr_text, size_t size)
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
-static void progress(struct capture *c, const char *phase)
+/* Tells the agent the phase, and when. */
+static void progress(struct capture *c)
 {
     AUTOJSON json_t *params = json_object();
-    (void)snprintf(c->phase, sizeof c->phase, "%s", phase);
-    json_set_string(params, "phase", phase);
+    json_set_string(params, "phase", c->phase);
     json_set_int(params, "at_ms", loop_wall_ms());
     json_set_int(params, "pid", c->pid);
     if (c->instance) {
@@ -520,6 +520,12 @@ static void progress(struct capture *c, const char *phase)
     agent_link_progress(&c->owner->sup->agent, c->request_id, params);
 }
 
+static void enter_phase(struct capture *c, const char *phase)
+{
+    (void)snprintf(c->phase, sizeof c->phase, "%s", phase);
+    progress(c);
+}
+
 /* The id is known: the agent was restarted and asks again. */
 static void attach_again(struct capture *c, const char *request_id, int out_fd)
 {
@@ -530,7 +536,7 @@ static void attach_again(struct capture *c, const char *request_id, int out_fd)
     if (c->ended)
         send_answer(c);
     else
-        progress(c, c->phase); /* keeps the id, too */
+        progress(c); /* keeps the id, too */
 }
 
 void captures_start(struct captures *cs, const char *request_id, const json_t *params, int out_fd)
@@ -570,7 +576,7 @@ void captures_start(struct captures *cs, const char *request_id, const json_t *p
     c->pm_id = (unsigned)c->instance->pm_id;
     log_info("capture %s: %s of %s, pid %d", c->id, json_get_string(params, "kind", ""),
              instance_name(c->instance), (int)c->pid);
-    progress(c, "open");
+    enter_phase(c, "open");
     inspector_open(&c->instance->inspector, c->pid, on_opened, c);
 }
 
@@ -662,7 +668,7 @@ static void on_phase(void *arg, const char *phase)
 {
     struct capture *c = arg;
     if (!c->closing_only)
-        progress(c, phase);
+        enter_phase(c, phase);
 }
 
 static void on_probe_end(void *arg, const json_t *end)

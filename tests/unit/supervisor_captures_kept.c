@@ -232,6 +232,22 @@ static void a_probe_that_goes_on_is_heard(void **state)
     assert_false(is_stored("c/" ID ".out"));
 }
 
+/* Its agent was restarted, or it was: it asks for what it knows. */
+static void asking_again_changes_nothing(void **state)
+{
+    AUTOJSON json_t *params = json_pack("{s:s}", "id", ID);
+    left_text("c/" ID ".json", "{" BEFORE "\"step\":1,\"phase\":\"running\"}");
+    left_probe();
+    restore();
+    captures_start(&sup.captures, "again", params, -1);
+    assert_string_equal(json_get_string(wait_for("params"), "phase", ""), "running");
+    AUTOJSON json_t *phase = kept("phase");
+    assert_string_equal(json_string_value(phase), "running");
+    probe_ends(SIGKILL);
+    assert_string_equal(json_get_string(wait_for("result"), "phase", ""), "running");
+    assert_string_equal(json_get_string(told, "id", ""), "again");
+}
+
 static void a_probe_that_dies_is_named_with_its_phase(void **state)
 {
     left_text("c/" ID ".json", "{" BEFORE "\"step\":1,\"phase\":\"stopping\"}");
@@ -316,6 +332,7 @@ int main(void)
         TEST(one_that_was_opening_in_an_app_that_is_gone_has_failed),
         TEST(one_that_was_opening_and_cancelled_is_cancelled),
         TEST(a_probe_that_goes_on_is_heard),
+        TEST(asking_again_changes_nothing),
         TEST(a_probe_that_dies_is_named_with_its_phase),
         TEST(a_probe_over_its_time_is_killed),
         TEST(a_probe_that_had_said_its_last_is_believed),
