@@ -652,7 +652,9 @@ static void run_probe(struct capture *c)
     int out_fd = c->closing_only ? -1 : c->out_fd;
     int r = probe_start(c->owner->sup, c->id, c->pid, begin, out_fd, &watch, &c->probe);
     if (r < 0) {
-        end_with(c, "failed", r, "the probe could not be started");
+        /* One that only closes has nothing to say of the result. */
+        if (!c->closing_only)
+            end_with(c, "failed", r, "the probe could not be started");
         c->step = CAPTURE_CHECKS;
         keep(c);
         inspector_check(&c->instance->inspector, on_checked, c);

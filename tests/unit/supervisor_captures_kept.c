@@ -303,6 +303,24 @@ static void one_whose_port_was_looked_at_is_answered(void **state)
     assert_string_equal(json_get_string(wait_for("result"), "state", ""), "done");
 }
 
+/* The result is there: that its port could not be closed is no reason to lose it. */
+static void a_closing_probe_that_cannot_be_started_spoils_nothing(void **state)
+{
+    struct app_spec spec;
+    struct strlist env = {0};
+    struct process process = {.pid = getpid(), .pidfd = -1};
+    app_spec_init(&spec);
+    spec.name = xstrdup("web");
+    struct instance *in = instance_new(app_new(&sup, &spec, &env), 0, 99);
+    in->process = &process;
+    in->err.watching = true; /* there is no pipe here to be looked at */
+    left_text("c/" ID ".json", "{" BEFORE "\"step\":1,\"phase\":\"sending\","
+                               "\"closing_only\":true,\"answer\":{\"state\":\"done\"}}");
+    restore();
+    assert_string_equal(json_get_string(wait_for("result"), "state", ""), "done");
+    in->process = NULL;
+}
+
 static void a_record_that_cannot_be_read_is_dropped(void **state)
 {
     left_text("c/" ID ".json", "{");
@@ -338,6 +356,7 @@ int main(void)
         TEST(a_probe_that_had_said_its_last_is_believed),
         TEST(a_probe_without_a_pidfd_was_not_begun),
         TEST(one_whose_port_was_looked_at_is_answered),
+        TEST(a_closing_probe_that_cannot_be_started_spoils_nothing),
         TEST(a_record_that_cannot_be_read_is_dropped),
         TEST(ids_of_this_host_are_remembered),
     };
