@@ -27,7 +27,7 @@
 #include "supervisor/supervisor.h"
 
 enum {
-    LET_GO_MS = 2000,       /* an exiting app is held no longer than this */
+    LET_GO_MS = 1800,       /* an exiting app is held for 2 s at most, with our own restart */
     PROBE_GRACE_MS = 25000, /* past its duration, a probe that has not ended by itself is killed */
     CLOSER_MS = 5000,
     CANCEL_MS = 6000,

@@ -4,7 +4,8 @@
 #include "lib/base/log.h"
 #include "supervisor/probe.h"
 
-enum { CLOSER_MS = 5000 };
+/* An app that ends is held no longer than this. */
+enum { CLOSER_MS = 1800 };
 
 static void on_phase(void *arg, const char *phase)
 {

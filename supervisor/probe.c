@@ -24,7 +24,8 @@
 enum { AFTER_END_MS = 2000 };
 
 /* The steps, in the order in which they run. */
-static int spawn_probe(pid_t target, int socket_fd, int out_fd, pid_t *ret_pid, int *ret_pidfd);
+static int spawn_probe(pid_t target, int socket_fd, int out_fd, bool outlives_us, pid_t *ret_pid,
+                       int *ret_pidfd);
 static void on_msg(struct conn *c, struct msg *m);
 static void on_deadline(uv_timer_t *timer);
 static void on_conn_closed(struct conn *c, int reason);
@@ -71,7 +72,7 @@ static int start_stored(struct supervisor *sup, const char *id, pid_t pid, int o
     int r = id ? keep_store(&sup->keep, pair[0], "c/%s.sock", id) : 0;
     if (r < 0)
         return r;
-    r = spawn_probe(pid, pair[1], out_fd, ret_pid, ret_pidfd);
+    r = spawn_probe(pid, pair[1], out_fd, id != NULL, ret_pid, ret_pidfd);
     if (r == 0 && id && keep_store(&sup->keep, *ret_pidfd, "c/%s.pid", id) < 0)
         log_warn(0, "probe %d cannot be kept for another supervisor", (int)*ret_pid);
     if (r < 0 && id)
@@ -128,7 +129,8 @@ struct probe *probe_adopt(struct supervisor *sup, const char *id, pid_t pid, jso
     return p;
 }
 
-static int spawn_probe(pid_t target, int socket_fd, int out_fd, pid_t *ret_pid, int *ret_pidfd)
+static int spawn_probe(pid_t target, int socket_fd, int out_fd, bool outlives_us, pid_t *ret_pid,
+                       int *ret_pidfd)
 {
     AUTOFREE char *file = path_sibling("proctor-probe");
     char *argv[] = {(char *)"proctor-probe", NULL};
@@ -150,6 +152,7 @@ static int spawn_probe(pid_t target, int socket_fd, int out_fd, pid_t *ret_pid, 
         .set_ids = geteuid() == 0 && uid != 0,
         .uid = uid,
         .gid = gid,
+        .dies_with_us = !outlives_us,
     };
     enum spawn_step step;
     r = spawn_start(&s, ret_pid, ret_pidfd, &step);

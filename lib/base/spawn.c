@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -119,6 +120,9 @@ IN_CHILD static int child_main(void *arg)
     limit_nofile(s->nofile_soft);
     if (s->set_ids && become(s) < 0)
         return fail(c, SPAWN_IDS);
+    /* Only now: becoming another user takes it back. */
+    if (s->dies_with_us)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (s->cwd && chdir(s->cwd) < 0)
         return fail(c, SPAWN_CWD);
     (void)execve(s->file, s->argv, s->envp);

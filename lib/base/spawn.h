@@ -24,6 +24,7 @@ struct spawn {
     gid_t gid;
     const gid_t *groups;
     size_t group_count;
+    bool dies_with_us;         /* SIGKILL for the child when the thread that starts it ends */
     unsigned long nofile_soft; /* RLIMIT_NOFILE's soft limit for the child; 0: ours */
     pid_t *pid_slot;           /* the child writes its pid here before it execs; NULL: nowhere */
 };

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 /* ---- this program as the child --------------------------------------------------------------- */
@@ -43,6 +44,9 @@ static int report(const char *what)
             report_fds();
         if (*what == 'd')
             printf("cwd %s\n", getcwd(text, sizeof text));
+        int with_parent = -1;
+        if (*what == 'k' && prctl(PR_GET_PDEATHSIG, &with_parent) == 0)
+            printf("ends by signal %d\n", with_parent);
         if (*what == 'n' && getrlimit(RLIMIT_NOFILE, &limit) == 0)
             printf("nofile %lu\n", (unsigned long)limit.rlim_cur);
         if (*what >= '0' && *what <= '9') {
@@ -138,6 +142,17 @@ static void a_new_session_is_its_own(void **state)
     assert_int_equal(sscanf(buf_str(&out), "pid %d sid %d pgrp %d", &pid, &sid, &pgrp), 3);
     assert_int_equal(sid, started);
     assert_int_equal(pgrp, started);
+}
+
+static void may_end_with_us(void **state)
+{
+    AUTOBUF struct buf out = BUF_INIT(10000);
+    struct spawn s = spec("k");
+    s.dies_with_us = true;
+    (void)run(&s, &out);
+    s.dies_with_us = false;
+    (void)run(&s, &out);
+    assert_string_equal(buf_str(&out), "ends by signal 9\nends by signal 0\n");
 }
 
 static void descriptors_land_where_told_whatever_their_numbers(void **state)
@@ -359,6 +374,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_child_writes_its_own_pid_into_the_slot),
         cmocka_unit_test(a_new_session_is_its_own),
+        cmocka_unit_test(may_end_with_us),
         cmocka_unit_test(descriptors_land_where_told_whatever_their_numbers),
         cmocka_unit_test(no_descriptor_of_ours_is_in_the_child),
         cmocka_unit_test(signals_are_default_and_unblocked_in_the_child),
