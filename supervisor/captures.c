@@ -609,7 +609,11 @@ static void on_opened(void *arg, int r, const char *text)
         send_answer(c);
         return;
     }
-    start_probe(c, c->cancel_wanted);
+    if (c->owner->sup->safe) {
+        AUTOFREE char *why = safe_mode_explain(c->owner->sup);
+        end_with(c, "failed", ERR_SAFE_MODE, why);
+    }
+    start_probe(c, c->cancel_wanted || c->answer);
 }
 
 static json_t *begin_message(struct capture *c, bool closing_only)

@@ -20,6 +20,7 @@
 #include "supervisor/app.h"
 #include "supervisor/inspector_keep.h"
 #include "supervisor/instance.h"
+#include "supervisor/safe_mode.h"
 #include "supervisor/supervisor.h"
 
 enum {
@@ -413,6 +414,11 @@ static void gate(struct inspector *i)
         if (overdue)
             opened(i, ERR_NOT_READY,
                    "the inspector of the app's own --inspect option did not open");
+        return;
+    }
+    if (in->sup->safe) {
+        AUTOFREE char *why = safe_mode_explain(in->sup);
+        opened(i, ERR_SAFE_MODE, why);
         return;
     }
     bool old_enough = instance_uptime_ms(in) >= UPTIME_MIN_MS;

@@ -318,3 +318,27 @@ process.on('SIGUSR2', () => {
         assert.equal(host.log(name, 'err'), '');
     }
 });
+
+test('safe mode begins while a capture runs: its probe goes on, and when it dies its port is closed all the same', async t => {
+    const host = startHost(t);
+    const pid = await startTalking(host);
+    const capture = host.startCapture('cpu', 'real', { duration: '60s' });
+    await capture.waitPhase('running');
+    const [probe] = await host.helperPids('proctor-probe');
+    await until('safe mode', async () => {
+        const { pid: proctord, safe_mode: safe } = (await host.proctor(['ping', '--json'], { expectCode: 0 })).json();
+        if (!safe)
+            process.kill(proctord, 'SIGABRT');
+        return safe;
+    }, 20000 * slow);
+    assert.deepEqual(await host.helperPids('proctor-probe'), [probe]);
+    assert.equal(listeningPorts(pid).length, 2);
+    process.kill(probe, 'SIGKILL');
+    const { code, record, stdout, stderr } = await capture.finish(30000);
+    assert.ok(record, `${code} ${stdout} ${stderr}`);
+    assert.deepEqual([record.error.name, record.phase], ['PROBE_GONE', 'running'], JSON.stringify(record));
+    assert.equal(listeningPorts(pid).length, 1, 'no port is left open');
+    assert.match((await host.proctor(['profile', 'cpu', 'real', '-d', '1s'], { expectCode: 1 })).stderr, /safe mode/);
+    assert.equal(await host.pid('real'), pid);
+    checkLines(host);
+});

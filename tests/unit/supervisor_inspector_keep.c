@@ -201,6 +201,28 @@ static void a_signal_that_was_sent_and_has_no_answer_is_remembered(void **state)
     assert_int_equal(i->silent_pid, getpid());
 }
 
+static volatile sig_atomic_t signals;
+
+static void on_usr1(int signal)
+{
+    signals++;
+}
+
+static void in_safe_mode_no_signal_is_sent(void **state)
+{
+    signals = 0;
+    (void)signal(SIGUSR1, on_usr1);
+    struct inspector *i = next_one(INSPECTOR_GATE, false);
+    sup.safe = true;
+    inspector_resume_open(i, getpid(), on_opened, NULL);
+    while (opened_count == 0)
+        (void)uv_run(&sup.loop, UV_RUN_ONCE);
+    (void)signal(SIGUSR1, SIG_DFL);
+    assert_int_equal(opened_with, ERR_SAFE_MODE);
+    assert_int_equal(signals, 0);
+    assert_int_equal(i->state, INSPECTOR_LINGERING);
+}
+
 static void an_open_one_is_told_to_its_capture(void **state)
 {
     struct inspector *i = next_one(INSPECTOR_OPEN, true);
@@ -222,6 +244,7 @@ int main(void)
         TEST(a_gate_that_nobody_waits_at_is_left),
         TEST(a_signal_that_may_not_have_been_sent_is_not_sent_again),
         TEST(a_signal_that_was_sent_and_has_no_answer_is_remembered),
+        TEST(in_safe_mode_no_signal_is_sent),
         TEST(an_open_one_is_told_to_its_capture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
