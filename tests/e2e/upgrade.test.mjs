@@ -242,17 +242,27 @@ describe('upgrade', { concurrency: 3 }, () => {
         assert.ok(lines.every((n, i) => n === (i > 0 && n !== 1 ? lines[i - 1] + 1 : 1)), 'no line is missing');
     });
 
-    test('a capture goes on over it', { skip: underAsan && 'the inspector needs its time' }, async t => {
+    test('a capture goes on over it, and the agent is of the new version', { skip: underAsan && 'the inspector needs its time' }, async t => {
         const host = startInstalled(t);
         await host.startApps([{ name: 'hot', script: appFile('cpu.js') }]);
         const capture = host.startCapture('cpu', 'hot', { duration: '3s' });
         await capture.gather();
+        const [before] = await host.helperPids('proctor-agent');
         installNext(host);
+        install(path.join(build, 'proctor-agent'), path.join(host.programs, 'proctor-agent'));
+        assert.match(fs.readlinkSync(`/proc/${before}/exe`), /deleted/);
         await host.proctor(['upgrade'], { expectCode: 0 });
+        const now = await until('another agent alone', async () => {
+            const agents = await host.helperPids('proctor-agent');
+            return agents.length === 1 && agents[0] !== before && agents[0];
+        }, 10000 * slow);
+        assert.equal(fs.readlinkSync(`/proc/${now}/exe`), path.join(host.programs, 'proctor-agent'));
         const { code, record, profile, stderr } = await capture.finish();
         assert.equal(code, 0, stderr);
         assert.equal(record.state, 'done');
         assert.ok(profile.nodes.length > 0);
+        assert.deepEqual(await host.helperPids('proctor-agent'), [now]);
+        assert.doesNotMatch(host.daemonLog(), /agent: .*, starting another/);
     });
 
     test('ends safe mode, in which nothing is changed and questions are answered', async t => {
