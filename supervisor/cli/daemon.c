@@ -47,7 +47,8 @@ static void small_environment(struct strlist *env)
                 strlist_add(env, *entry);
 }
 
-/* Starts proctor-keeper, and that proctord, with `log` as their output and `ready` as descriptor 3. */
+/* Starts proctor-keeper, and that proctord, with `log` as their output and `ready` as descriptor 3.  The keeper's pid, or an
+ * error that has been said. */
 static int spawn_daemon(const char *home, int log, int ready)
 {
     AUTOFREE char *program = path_sibling("proctor-keeper");
@@ -75,7 +76,7 @@ static int spawn_daemon(const char *home, int log, int ready)
                   err_str(r));
     else
         (void)close(pidfd);
-    return r;
+    return r < 0 ? r : pid;
 }
 
 /* Reads the line that the supervisor writes when it is ready; -ETIMEDOUT, or -EPIPE when it ended
@@ -106,13 +107,14 @@ static int read_line(int fd, char line[static LINE_MAX_BYTES])
     return len > 0 ? 0 : -EPIPE;
 }
 
-static int wait_ready(int fd, const char *log_path)
+static int wait_ready(int fd, const char *log_path, pid_t keeper)
 {
     char line[LINE_MAX_BYTES];
     int r = read_line(fd, line);
     if (r == -ETIMEDOUT)
-        say_error("the supervisor did not get ready within %d s (see %s)", READY_WAIT_MS / 1000,
-                  log_path);
+        say_error("the supervisor did not get ready within %d s (see %s); proctor-keeper goes on "
+                  "trying, until `kill %d`",
+                  READY_WAIT_MS / 1000, log_path, (int)keeper);
     else if (r < 0)
         say_error("the supervisor ended before it was ready (see %s)", log_path);
     if (r < 0)
@@ -186,7 +188,7 @@ static int start_daemon(const char *home)
     AUTOCLOSE int ready = ends[0];
     r = spawn_daemon(home, log, ends[1]);
     (void)close(ends[1]);
-    return r < 0 ? r : wait_ready(ready, log_path);
+    return r < 0 ? r : wait_ready(ready, log_path, r);
 }
 
 int daemon_connect(struct client *c)

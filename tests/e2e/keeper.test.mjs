@@ -501,6 +501,22 @@ describe('proctor-keeper', { concurrency: 2 }, () => {
         assert.deepEqual(await keeper.exited, { code: 128 + signal.SIGSEGV, signal: null });
     });
 
+    test('`proctor start` says who goes on trying, and how that is ended', async t => {
+        const keeper = new Keeper(t);
+        keeper.behave('* kill 11');
+        fs.chmodSync(keeper.home, 0o700);
+        fs.copyFileSync(path.join(build, 'proctor'), path.join(keeper.folder, 'proctor'));
+        fs.writeFileSync(path.join(keeper.folder, 'app.js'), '');
+        const env = { ...process.env, PROCTOR_HOME: keeper.home };
+        const start = spawn(path.join(keeper.folder, 'proctor'), ['start', 'app.js'], { env, cwd: keeper.folder, stdio: ['ignore', 'ignore', 'pipe'] });
+        let stderr = '';
+        start.stderr.setEncoding('utf8').on('data', text => stderr += text);
+        await new Promise(resolve => start.on('close', resolve));
+        const [, pid] = /did not get ready within 10 s .*until `kill (\d+)`/.exec(stderr) ?? assert.fail(stderr);
+        process.kill(Number(pid), 'SIGTERM');
+        await until('it has ended', () => !isAlive(Number(pid)), 15000 * slow);
+    });
+
     test('SIGTERM in the middle of an upgrade is not forgotten', async t => {
         const keeper = new Keeper(t).start();
         const facts = await keeper.up(1);
