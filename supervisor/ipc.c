@@ -299,8 +299,16 @@ static void do_data(struct ipc *c, enum ipc_kind kind, const char *line, size_t 
         triggers_replied(&c->instance->sup->triggers, c->instance, data);
 }
 
+/* The one thing that must not be done twice: Node ends an app that gets an answer which it does not wait for. */
+static void acknowledge_handle(struct ipc *c)
+{
+    AUTOJSON json_t *answer = json_object();
+    json_set_string(answer, "cmd", "NODE_HANDLE_ACK");
+    (void)ipc_send(c->instance, answer);
+}
+
 /* May be done twice when we die in the middle of it: only counting is exact, all else has the same result again. */
-static void do_message(struct ipc *c, const char *line, size_t len)
+static enum ipc_kind do_message(struct ipc *c, const char *line, size_t len)
 {
     enum ipc_kind kind = ipc_message_kind(line, len);
     switch (kind) {
@@ -309,17 +317,12 @@ static void do_message(struct ipc *c, const char *line, size_t len)
         json_set_bool(c->facts, "ready", true);
         keep_facts(c);
         break;
-    case IPC_HANDLE: {
-        AUTOJSON json_t *answer = json_object();
-        json_set_string(answer, "cmd", "NODE_HANDLE_ACK");
-        (void)ipc_send(c->instance, answer);
-        break;
-    }
     case IPC_MONITOR:
     case IPC_ACTION:
     case IPC_REPLY:
         do_data(c, kind, line, len);
         break;
+    case IPC_HANDLE:
     case IPC_NODE:
     case IPC_OTHER:
         break;
@@ -327,6 +330,7 @@ static void do_message(struct ipc *c, const char *line, size_t len)
         warn_once(c, "sends on its IPC channel what is no JSON");
         break;
     }
+    return kind;
 }
 
 static bool listens(const struct ipc *c)
@@ -356,11 +360,12 @@ static void take_line(struct ipc *c, char *line, size_t len)
         return;
     }
     mark(c, (int)len);
-    if (c->part.len > 0)
-        do_message(c, c->part.data, c->part.len);
-    else
-        do_message(c, line, len - 1);
+    bool long_line = c->part.len > 0;
+    enum ipc_kind kind =
+        do_message(c, long_line ? c->part.data : line, long_line ? c->part.len : len - 1);
     slot->ipc_done = DONE_LINE | (uint32_t)(slot->ipc_received + 1);
+    if (kind == IPC_HANDLE)
+        acknowledge_handle(c);
     consume(c, line, len);
     settle_line(c);
 }

@@ -125,6 +125,30 @@ describe('the IPC channel', { concurrency: 2 }, () => {
         assert.ok(errors.some(text => /deaf-0: it does not read its messages/.test(text)), errors.join(''));
     });
 
+    // An answer too many ends the app (an assertion of Node's), one too few is waited for for ever.
+    test('sockets that an app sends along are each answered once, also over kill -9', async t => {
+        const host = startHost(t);
+        const script = path.join(host.work, 'handles.js');
+        fs.writeFileSync(script, `
+            process.on('message', () => {});
+            let n = 0;
+            (function next() {
+                const server = require('net').createServer();
+                server.listen(0, '127.0.0.1', () => process.send({ n: n++ }, server, () => {
+                    server.close();
+                    n < 200 ? setTimeout(next, 5) : console.log('all');
+                }));
+            })();`);
+        await host.startApps([{ name: 'handles', script, interpreter: nodePath(20) }]);
+        for (let i = 0; i < 5; i++) {
+            const before = await host.supervisorPid();
+            process.kill(before, 'SIGKILL');
+            await until('a supervisor answers', async () => (await host.proctor(['ping'])).code === 0);
+        }
+        await host.waitLog('handles', /all/);
+        assert.equal((await host.row('handles')).pm2_env.restart_time, 0);
+    });
+
     test('kill -9 of the supervisor: no disconnect, nothing lost, nothing doubled, an action asked once', async t => {
         const host = startHost(t);
         await host.startApps([talker('talk', { EVERY_MS: '1' }), talker('old', { major: 8, EVERY_MS: '1' })]);
