@@ -17,11 +17,10 @@
 #include "lib/base/uuid.h"
 #include "supervisor/agent_link.h"
 #include "supervisor/app.h"
-#include "supervisor/gate.h"
+#include "supervisor/capture_target.h"
 #include "supervisor/inspector.h"
 #include "supervisor/instance.h"
 #include "supervisor/kept_json.h"
-#include "supervisor/policy.h"
 #include "supervisor/probe.h"
 #include "supervisor/safe_mode.h"
 #include "supervisor/supervisor.h"
@@ -31,8 +30,6 @@ enum {
     PROBE_GRACE_MS = 25000, /* past its duration, a probe that has not ended by itself is killed */
     CLOSER_MS = 5000,
     CANCEL_MS = 6000,
-    LOCAL_MAX =
-        1000, /* as many requests as can be under way (agent_link.c); the oldest are dropped */
     KEPT_MAX = 256, /* answers that no agent acknowledged; the oldest are dropped */
 };
 
@@ -68,7 +65,6 @@ struct capture {
 };
 
 /* The steps, in the order in which they run. */
-static int resolve(struct capture *c, char *reterr_text, size_t size);
 static void on_opened(void *arg, int r, const char *text);
 static void start_probe(struct capture *c, bool closing_only);
 static json_t *begin_message(struct capture *c, bool closing_only);
@@ -90,72 +86,6 @@ void captures_init(struct captures *cs, struct supervisor *sup)
 {
     cs->sup = sup;
     list_init(&cs->all);
-}
-
-static ptrdiff_t find_local(const struct captures *cs, const char *id)
-{
-    for (size_t i = 0; i < cs->local.count; i++)
-        if (str_eq(cs->local.items[i], id))
-            return (ptrdiff_t)i;
-    return -1;
-}
-
-static void forget_local(struct captures *cs, size_t at)
-{
-    struct strlist *l = &cs->local;
-    free(l->items[at]);
-    /* With the NULL behind the last. */
-    memmove(l->items + at, l->items + at + 1, (l->count - at) * sizeof *l->items);
-    l->count--;
-}
-
-/* Before the agent can ask for it. */
-static void keep_local(const struct captures *cs)
-{
-    if (cs->sup->keep.sock < 0)
-        return;
-    AUTOJSON json_t *record = json_object();
-    (void)json_object_set_new(record, "ids", captures_local_to_json(cs));
-    kept_json_put(&cs->sup->keep, record, "c.local");
-}
-
-static void restore_local(struct captures *cs)
-{
-    AUTOJSON json_t *record = kept_json_get(&cs->sup->keep, "c.local");
-    if (record)
-        captures_local_from_json(cs, json_object_get(record, "ids"));
-}
-
-void captures_expect(struct captures *cs, const char *id)
-{
-    if (find_local(cs, id) >= 0)
-        return;
-    if (cs->local.count == LOCAL_MAX)
-        forget_local(cs, 0);
-    strlist_add(&cs->local, id);
-    keep_local(cs);
-}
-
-json_t *captures_local_to_json(const struct captures *cs)
-{
-    return json_from_strlist(&cs->local);
-}
-
-void captures_local_from_json(struct captures *cs, const json_t *ids)
-{
-    strlist_clear(&cs->local);
-    json_to_strlist(ids, &cs->local);
-    while (cs->local.count > LOCAL_MAX)
-        forget_local(cs, 0);
-}
-
-/* Once: a second start of the same id attaches, or there is nothing to start any more. */
-static bool take_local(struct captures *cs, const char *id)
-{
-    ptrdiff_t at = find_local(cs, id);
-    if (at >= 0)
-        forget_local(cs, (size_t)at);
-    return at >= 0;
 }
 
 static void capture_free(struct capture *c)
@@ -191,6 +121,11 @@ bool captures_running(const struct captures *cs)
     if (!c->ended)
         return true;
     return false;
+}
+
+const char *captures_id(const struct capture *c)
+{
+    return c->id;
 }
 
 static struct capture *find(const struct captures *cs, const char *id)
@@ -399,7 +334,7 @@ void captures_restore(struct captures *cs)
     struct instance *in;
     AUTOSTRLIST struct strlist ids = {0};
     uv_update_time(&cs->sup->loop);
-    restore_local(cs);
+    captures_restore_local(cs);
     keep_each(&cs->sup->keep, "c/", add_id, &ids);
     for (size_t i = 0; i < ids.count; i++)
         restore(cs, ids.items[i]);
@@ -407,98 +342,6 @@ void captures_restore(struct captures *cs)
     LIST_EACH(in, &app->instances)
     if (!in->capture)
         inspector_close_leftover(&in->inspector);
-}
-
-/* ---- may it be ------------------------------------------------------------------------------- */
-
-static int check_stderr(const struct capture *c, const struct instance *in, char *text, size_t size)
-{
-    pid_t worker;
-    if (!inspector_reads_stderr_of(&in->inspector, c->pid)) {
-        (void)snprintf(
-            text, size,
-            "process %d of %s does not write its stderr to us, where its inspector would tell its "
-            "address; no signal was sent",
-            (int)c->pid, instance_name(in));
-        return ERR_UNSUPPORTED;
-    }
-    worker = inspector_silent_worker(&in->inspector, c->pid);
-    if (worker > 0) {
-        (void)snprintf(
-            text, size,
-            "%s has a cluster worker (process %d) whose stderr does not come to us (\"silent\"): "
-            "Node "
-            "would open its inspector too, and we could not close it; no signal was sent",
-            instance_name(in), (int)worker);
-        return ERR_UNSUPPORTED;
-    }
-    return 0;
-}
-
-/* The process to look into: the instance's own, or a child of it that runs the same program. */
-static int choose_pid(struct capture *c, struct instance *in, char *text, size_t size)
-{
-    pid_t own = instance_pid(in);
-    c->pid = (pid_t)json_get_int(c->params, "pid", own);
-    if (c->pid == own)
-        return check_stderr(c, in, text, size);
-    if (!procfs_descends(c->pid, own))
-        (void)snprintf(text, size, "process %d is not a child of %s", (int)c->pid,
-                       instance_name(in));
-    else if (!procfs_same_program(c->pid, own))
-        (void)snprintf(text, size, "process %d does not run the same Node.js program as %s",
-                       (int)c->pid, instance_name(in));
-    else
-        return check_stderr(c, in, text, size);
-    return ERR_NOT_FOUND;
-}
-
-static int check_instance(struct capture *c, struct instance *in, char *text, size_t size)
-{
-    const char *role = c->local ? NULL : json_get_string(c->params, "role", NULL);
-    const struct policy_ask ask = {.kind = json_get_string(c->params, "kind", ""),
-                                   .duration_ms = json_get_int(c->params, "duration_ms", 0),
-                                   .away = !c->local,
-                                   .role = role};
-    policy_refresh(&c->owner->sup->policy);
-    int r = gate_check(in, &ask, text, size);
-    if (r < 0)
-        return r;
-    if (in->capture) {
-        (void)snprintf(text, size, "%s is being captured already (%s)", instance_name(in),
-                       in->capture->id);
-        return ERR_BUSY;
-    }
-    return choose_pid(c, in, text, size);
-}
-
-static int resolve(struct capture *c, char *reterr_text, size_t size)
-{
-    struct supervisor *sup = c->owner->sup;
-    if (sup->safe) {
-        AUTOFREE char *why = safe_mode_explain(sup);
-        (void)snprintf(reterr_text, size, "%s", why);
-        return ERR_SAFE_MODE;
-    }
-    const char *name = json_get_string(c->params, "app", "");
-    unsigned number = (unsigned)json_get_int(c->params, "instance", 0);
-    if (!c->local && !json_object_get(c->params, "role")) {
-        (void)snprintf(reterr_text, size,
-                       "the policy of this host wants a role for a capture that nobody on this "
-                       "host has asked for");
-        return ERR_POLICY;
-    }
-    struct app *app = supervisor_app(sup, name);
-    struct instance *in = app ? app_instance(app, number) : NULL;
-    if (!in) {
-        (void)snprintf(reterr_text, size, app ? "%s has no instance %u" : "there is no app %s",
-                       name, number);
-        return ERR_NOT_FOUND;
-    }
-    int r = check_instance(c, in, reterr_text, size);
-    if (r == 0)
-        c->instance = in;
-    return r;
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -558,9 +401,10 @@ void captures_start(struct captures *cs, const char *request_id, const json_t *p
     c->params = json_deep_copy(params);
     c->request_id = xstrdup(request_id);
     (void)snprintf(c->id, sizeof c->id, "%s", id);
-    c->local = take_local(cs, id);
+    c->local = captures_take_local(cs, id);
     list_add(&cs->all, &c->link, c);
-    int r = resolve(c, text, sizeof text);
+    int r =
+        capture_target_find(cs->sup, params, c->local, &c->instance, &c->pid, text, sizeof text);
     if (r == 0 && keep_store(&cs->sup->keep, out_fd, "c/%s.out", id) < 0) {
         (void)snprintf(text, sizeof text, "the host has no room for one more capture");
         r = ERR_BUSY;

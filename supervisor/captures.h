@@ -34,6 +34,10 @@ void captures_expect(struct captures *cs, const char *id);
 /* Those of them that still wait, for the next supervisor: an array of strings. */
 json_t *captures_local_to_json(const struct captures *cs);
 void captures_local_from_json(struct captures *cs, const json_t *ids);
+void captures_restore_local(struct captures *cs);
+
+/* Was it asked for on this host?  Once: a second start of the same id attaches, or there is nothing to start any more. */
+bool captures_take_local(struct captures *cs, const char *id);
 
 /* Goes on with the captures of an earlier supervisor; after the instances and their inspectors were restored. */
 void captures_restore(struct captures *cs);
@@ -41,6 +45,7 @@ void captures_restore(struct captures *cs);
 /* At shutdown: forgets all that have ended; running ones end through their probes. */
 void captures_clear(struct captures *cs);
 bool captures_running(const struct captures *cs);
+const char *captures_id(const struct capture *c);
 
 /* `probe.start`: takes `out_fd` (-1: only ask).  Progress and answer go to the agent's connection under `request_id`. */
 void captures_start(struct captures *cs, const char *request_id, const json_t *params, int out_fd);
