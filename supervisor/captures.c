@@ -137,6 +137,11 @@ static struct capture *find(const struct captures *cs, const char *id)
     return NULL;
 }
 
+bool captures_knows(const struct captures *cs, const char *id)
+{
+    return find(cs, id) != NULL;
+}
+
 static void drop_oldest_ended(struct captures *cs)
 {
     struct capture *c;

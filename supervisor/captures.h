@@ -45,6 +45,7 @@ void captures_restore(struct captures *cs);
 /* At shutdown: forgets all that have ended; running ones end through their probes. */
 void captures_clear(struct captures *cs);
 bool captures_running(const struct captures *cs);
+bool captures_knows(const struct captures *cs, const char *id);
 const char *captures_id(const struct capture *c);
 
 /* `probe.start`: takes `out_fd` (-1: only ask).  Progress and answer go to the agent's connection under `request_id`. */

@@ -49,7 +49,7 @@ void captures_restore_local(struct captures *cs)
 
 void captures_expect(struct captures *cs, const char *id)
 {
-    if (find_local(cs, id) >= 0)
+    if (captures_knows(cs, id) || find_local(cs, id) >= 0)
         return;
     if (cs->local.count == LOCAL_MAX)
         forget_local(cs, 0);

@@ -342,6 +342,16 @@ static void ids_of_this_host_are_remembered(void **state)
     assert_string_equal(buf_str(&text), "{\"ids\":[\"a\",\"b\",\"c\"]}");
 }
 
+/* Its requester repeats itself after a supervisor's death: nothing more may be started under that id. */
+static void an_id_that_is_known_is_not_expected_again(void **state)
+{
+    left_text("c/" ID ".json",
+              "{" BEFORE "\"step\":3,\"phase\":\"sending\",\"answer\":{\"state\":\"done\"}}");
+    restore();
+    captures_expect(&sup.captures, ID);
+    assert_int_equal(sup.captures.local.count, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -359,6 +369,7 @@ int main(void)
         TEST(a_closing_probe_that_cannot_be_started_spoils_nothing),
         TEST(a_record_that_cannot_be_read_is_dropped),
         TEST(ids_of_this_host_are_remembered),
+        TEST(an_id_that_is_known_is_not_expected_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
