@@ -184,8 +184,10 @@ void log_archives_add(struct log_archives *a, const char *path, unsigned keep)
 
 void log_archives_scan(struct log_archives *a)
 {
-    if (!a->job)
-        add_job(a, NULL, 0);
+    if (a->scanning)
+        return;
+    a->scanning = true;
+    add_job(a, NULL, 0);
 }
 
 static void next_job(struct log_archives *a)
@@ -260,6 +262,7 @@ static void on_worked(uv_work_t *work, int status)
         log_warn(0, "%s: %lld bytes more than log_quota, and no archive is left to throw away",
                  a->dir, (long long)job->too_much);
     a->too_much = job->too_much;
+    a->scanning = a->scanning && job->path;
     add_left(a, &job->found);
     free_job(job);
     next_job(a);

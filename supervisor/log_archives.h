@@ -22,6 +22,7 @@ struct log_archives {
     uv_work_t work;
     struct list jobs;    /* waiting */
     struct log_job *job; /* being done */
+    bool scanning;       /* the job that finds what was left waits, or is being done */
     int64_t too_much;    /* bytes, when it was looked last */
     volatile bool stop;
 };
@@ -34,7 +35,7 @@ void log_archives_clear(struct log_archives *a); /* after the loop has ended */
 /* Packs a plain archive; of its log not more than `keep` stay (0: all). */
 void log_archives_add(struct log_archives *a, const char *path, unsigned keep);
 
-/* Finds what was left plain, and looks at the quota; nothing when a job is being done. */
+/* Finds what was left plain, and looks at the quota, behind the jobs that wait. */
 void log_archives_scan(struct log_archives *a);
 
 /* ---- blocking; for the worker, and for tests ---- */

@@ -119,7 +119,7 @@ static void on_tick(uv_timer_t *timer)
     struct app *app;
     struct instance *in;
     /* What could not be packed on a full disk is tried again. */
-    if (l->ticks % LOOK_TICKS == 0 && !l->archives.job)
+    if (l->ticks % LOOK_TICKS == 0)
         log_archives_scan(&l->archives);
     l->ticks++;
     LIST_EACH(app, &l->sup->apps)

@@ -106,6 +106,9 @@ static void what_was_left_is_packed_at_the_start(void **state)
     put("api-0.out.20261122T000000.000Z.zst", "packed");
     assert_int_equal(uv_loop_init(&loop), 0);
     log_archives_init(&a, &loop, folder);
+    /* Also behind another one. */
+    AUTOFREE char *gone = in_folder("api-0.out.20261119T000000.000Z");
+    log_archives_add(&a, gone, 0);
     log_archives_scan(&a);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     assert_true(is_there("api-0.out.20261120T000000.000Z.zst"));
