@@ -20,6 +20,15 @@
 /* An ecosystem file.  PM2 users have files of some hundred KB at most. */
 #define LIMIT_ECOSYSTEM_FILE (4u << 20)
 
+/* The same as proctor-load hands it on: JSON with a line feed for each line. */
+#define LIMIT_ECOSYSTEM_ANSWER (2 * LIMIT_ECOSYSTEM_FILE + 4096)
+
+/* A file of environment variables: what the kernel takes for a process is 2 MiB by default, comments come to it. */
+#define LIMIT_ENV_FILE (4u << 20)
+
+/* A file of tzdata; the largest has 4 KiB. */
+#define LIMIT_ZONE_FILE (256u << 10)
+
 /* Nesting of JSON that a person wrote or a protocol carries. */
 #define LIMIT_JSON_DEPTH 64u
 
