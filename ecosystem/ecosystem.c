@@ -1,5 +1,6 @@
 #include "ecosystem/ecosystem.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "ecosystem/node.h"
 #include "ecosystem/read_apps.h"
 #include "ecosystem/read_json.h"
+#include "ecosystem/read_json5.h"
 #include "ecosystem/resolve.h"
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
@@ -21,6 +23,7 @@ struct ecosystem *ecosystem_new(const char *file_name)
 {
     struct ecosystem *eco = xcalloc(1, sizeof *eco);
     eco->file = xstrdup(file_name);
+    app_spec_init(&eco->defaults);
     return eco;
 }
 
@@ -32,6 +35,7 @@ void ecosystem_free(struct ecosystem *eco)
         app_spec_clear(&eco->apps[i]);
     free(eco->apps);
     strlist_clear(&eco->warnings);
+    app_spec_clear(&eco->defaults);
     free(eco->file);
     free(eco);
 }
@@ -88,9 +92,10 @@ static int same_name(const struct ecosystem *eco, size_t first, size_t again, co
                      struct config_error *reterr)
 {
     const struct app_spec *spec = &eco->apps[again];
-    int r = config_error_set(reterr, ERR_INVALID, spec->line, "name",
-                             "the app on line %u has this name too%s", eco->apps[first].line,
-                             spec->name ? "" : " (it comes from the script; give another)");
+    unsigned line = eco->apps[first].line;
+    AUTOFREE char *other = line ? xasprintf("the app on line %u", line) : xstrdup("another app");
+    int r = config_error_set(reterr, ERR_INVALID, spec->line, "name", "%s has this name too%s",
+                             other, spec->name ? "" : " (it comes from the script; give another)");
     config_error_place(reterr, eco->file, name);
     return r;
 }
@@ -109,8 +114,31 @@ int ecosystem_check_names(const struct ecosystem *eco, struct config_error *rete
     return 0;
 }
 
-static int load_text(struct ecosystem *eco, const char *text, size_t len,
-                     struct config_error *reterr)
+/* Checks the apps of a tree; on an error hands out the warnings. */
+static int load_tree(const char *file_name, const struct node *root, struct ecosystem **ret_eco,
+                     struct strlist *reterr_warnings, struct config_error *reterr)
+{
+    AUTOECO struct ecosystem *eco = ecosystem_new(file_name);
+    int r = read_apps(eco, root, reterr);
+    if (r == 0)
+        r = ecosystem_check_names(eco, reterr);
+    if (r == 0)
+        *ret_eco = TAKE(eco);
+    else if (reterr_warnings)
+        strlist_copy(reterr_warnings, &eco->warnings);
+    return r;
+}
+
+/* What JSON5 says of a file that is neither is nearer to its fault. */
+static int read_text(const char *text, size_t len, struct node *root, struct config_error *reterr)
+{
+    int r = read_json(text, len, root, reterr);
+    return r == ERR_SYNTAX ? read_json5(text, len, root, reterr) : r;
+}
+
+int ecosystem_load_text(const char *file_name, const char *text, size_t len,
+                        struct ecosystem **ret_eco, struct strlist *reterr_warnings,
+                        struct config_error *reterr)
 {
     static const char bom[] = "\xef\xbb\xbf";
     size_t bom_len = sizeof bom - 1;
@@ -119,23 +147,72 @@ static int load_text(struct ecosystem *eco, const char *text, size_t len,
         len -= bom_len;
     }
     AUTONODE struct node root = {0};
-    int r = read_json(text, len, &root, reterr);
+    int r = read_text(text, len, &root, reterr);
     if (r == 0)
-        r = read_apps(eco, &root, reterr);
-    if (r == 0)
-        r = ecosystem_check_names(eco, reterr);
+        r = load_tree(file_name, &root, ret_eco, reterr_warnings, reterr);
     if (r < 0)
-        config_error_place(reterr, eco->file, NULL);
+        config_error_place(reterr, file_name, NULL);
     return r;
 }
 
-int ecosystem_load_text(const char *file_name, const char *text, size_t len,
-                        struct ecosystem **ret_eco, struct config_error *reterr)
+static int read_file(const char *path, struct buf *text, struct config_error *reterr)
 {
-    AUTOECO struct ecosystem *eco = ecosystem_new(file_name);
-    int r = load_text(eco, text, len, reterr);
-    if (r == 0)
-        *ret_eco = TAKE(eco);
+    int r = path_read(path, text);
+    if (r == ERR_TOO_BIG)
+        config_error_set(reterr, r, 0, NULL, "larger than %u MiB", LIMIT_ECOSYSTEM_FILE >> 20);
+    else if (r < 0)
+        config_error_set(reterr, r, 0, NULL, "cannot be read: %s", err_str(r));
+    if (r < 0)
+        config_error_place(reterr, path, NULL);
+    return r;
+}
+
+int ecosystem_load_file(const char *path, struct ecosystem **ret_eco,
+                        struct strlist *reterr_warnings, struct config_error *reterr)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_ECOSYSTEM_FILE);
+    int r = read_file(path, &text, reterr);
+    if (r < 0)
+        return r;
+    return ecosystem_load_text(path, buf_str(&text), text.len, ret_eco, reterr_warnings, reterr);
+}
+
+/* ---- what proctor-load says ------------------------------------------------------------------ */
+
+static unsigned get_unsigned(const struct node *object, const char *key)
+{
+    const struct node *n = node_get(object, key);
+    return n && n->kind == NODE_NUMBER && n->number >= 0 && n->number <= INT_MAX
+               ? (unsigned)n->number
+               : 0;
+}
+
+static int load_error(const struct node *error, struct config_error *reterr)
+{
+    const struct node *text = error->kind == NODE_OBJECT ? node_get(error, "text") : NULL;
+    int r = config_error_set(reterr, ERR_SYNTAX, get_unsigned(error, "line"), NULL, "%s",
+                             text && text->text ? text->text : "cannot be read");
+    reterr->column = get_unsigned(error, "column");
+    return r;
+}
+
+int ecosystem_load_answer(const char *path, const char *text, size_t len,
+                          struct ecosystem **ret_eco, struct strlist *reterr_warnings,
+                          struct config_error *reterr)
+{
+    AUTONODE struct node root = {0};
+    int r = read_json(text, len, &root, reterr);
+    struct node *first = r == 0 && root.kind == NODE_OBJECT ? root.first : NULL;
+    if (ecosystem_file_kind(path) == FILE_SCRIPT)
+        node_forget_lines(&root);
+    if (first && str_eq(first->key, "error"))
+        r = load_error(first, reterr);
+    else if (first && str_eq(first->key, "value"))
+        r = load_tree(path, first, ret_eco, reterr_warnings, reterr);
+    else if (r == 0)
+        r = config_error_set(reterr, ERR_SYNTAX, 0, NULL, "nothing was read from it");
+    if (r < 0)
+        config_error_place(reterr, path, NULL);
     return r;
 }
 
@@ -147,44 +224,32 @@ static bool ends_with_any(const char *name, const char *const *ends)
     return false;
 }
 
+enum ecosystem_file ecosystem_file_kind(const char *name)
+{
+    static const char *const json[] = {".json", ".json5", ".jsonc", NULL};
+    static const char *const yaml[] = {".yml", ".yaml", NULL};
+    static const char *const script[] = {".config.js",  ".config.cjs", ".config.mjs", ".config.ts",
+                                         ".config.cts", ".config.mts", NULL};
+    if (ends_with_any(name, json))
+        return FILE_JSON;
+    if (ends_with_any(name, yaml))
+        return FILE_YAML;
+    return ends_with_any(name, script) ? FILE_SCRIPT : FILE_NONE;
+}
+
 bool ecosystem_is_file_name(const char *name)
 {
-    static const char *const ends[] = {".json",       ".yml",        ".yaml", ".config.js",
-                                       ".config.cjs", ".config.mjs", NULL};
-    return ends_with_any(name, ends);
+    return ecosystem_file_kind(name) != FILE_NONE;
 }
 
-/* Reads what the name and the file allow. */
-static int read_file(const char *path, struct buf *text, struct config_error *reterr)
+/* "api" becomes "api-production". */
+static void append_env(struct app_spec *spec, const char *env_name)
 {
-    static const char *const others[] = {".yml", ".yaml", ".js", ".cjs", ".mjs", ".ts", NULL};
-    int r = ends_with_any(path, others) ? ERR_UNSUPPORTED : path_read(path, text);
-    if (r == 0)
-        return 0;
-    if (r == ERR_UNSUPPORTED)
-        config_error_set(reterr, r, 0, NULL, "only JSON files can be read; write the apps as JSON");
-    else if (r == ERR_TOO_BIG)
-        config_error_set(reterr, r, 0, NULL, "larger than %u MiB", LIMIT_ECOSYSTEM_FILE >> 20);
-    else
-        config_error_set(reterr, r, 0, NULL, "cannot be read: %s", err_str(r));
-    config_error_place(reterr, path, NULL);
-    return r;
-}
-
-int ecosystem_load_file(const char *path, struct ecosystem **ret_eco,
-                        struct strlist *reterr_warnings, struct config_error *reterr)
-{
-    AUTOBUF struct buf text = BUF_INIT(LIMIT_ECOSYSTEM_FILE);
-    int r = read_file(path, &text, reterr);
-    if (r < 0)
-        return r;
-    AUTOECO struct ecosystem *eco = ecosystem_new(path);
-    r = load_text(eco, text.data ? text.data : "", text.len, reterr);
-    if (r == 0)
-        *ret_eco = TAKE(eco);
-    else if (reterr_warnings)
-        strlist_copy(reterr_warnings, &eco->warnings);
-    return r;
+    bool is_command = strpbrk(spec->script, " \t") != NULL;
+    AUTOFREE char *name =
+        spec->name ? xstrdup(spec->name) : app_name_from_script(spec->script, is_command);
+    free(spec->name);
+    spec->name = xasprintf("%s-%s", name, env_name);
 }
 
 void ecosystem_select_env(struct ecosystem *eco, const char *name)
@@ -192,12 +257,67 @@ void ecosystem_select_env(struct ecosystem *eco, const char *name)
     for (size_t i = 0; i < eco->count; i++) {
         struct app_spec *spec = &eco->apps[i];
         AUTOFREE char *nearest = NULL, *app = name_of(spec);
-        if (app_spec_select_env(spec, name, &nearest))
-            continue;
-        ecosystem_warn(eco, spec->line, app, "there is no \"env_%s\", \"env\" is used alone%s%s%s",
-                       name, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                       nearest ? "\"?" : "");
+        if (!app_spec_select_env(spec, name, &nearest))
+            ecosystem_warn(
+                eco, spec->line, app, "there is no \"env_%s\", \"env\" is used alone%s%s%s", name,
+                nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+        if (spec->append_env_to_name)
+            append_env(spec, name);
     }
+}
+
+/* ---- apps that wait for others --------------------------------------------------------------- */
+
+static const struct app_spec *find_app(const struct ecosystem *eco, const char *name)
+{
+    for (size_t i = 0; i < eco->count; i++)
+        if (str_eq(eco->apps[i].name, name))
+            return &eco->apps[i];
+    return NULL;
+}
+
+/* Follows what `spec` waits for; `path` is how we came here, and gets the circle when there is one.
+ * An app that was walked to its end once is `done`. */
+static bool find_circle(const struct ecosystem *eco, const struct app_spec *spec, bool *done,
+                        struct strlist *path)
+{
+    bool *is_done = &done[spec - eco->apps];
+    bool again = false;
+    for (size_t i = 0; i < path->count; i++)
+        again |= str_eq(path->items[i], spec->name);
+    if (*is_done)
+        return false;
+    strlist_add(path, spec->name);
+    for (size_t i = 0; !again && i < spec->depends_on.count; i++) {
+        const struct app_spec *other = find_app(eco, spec->depends_on.items[i]);
+        if (other && find_circle(eco, other, done, path))
+            return true;
+    }
+    if (again)
+        return true;
+    *is_done = true;
+    free(path->items[--path->count]);
+    path->items[path->count] = NULL;
+    return false;
+}
+
+static int check_circles(const struct ecosystem *eco, struct config_error *reterr)
+{
+    AUTOFREE bool *done = xcalloc(eco->count, sizeof *done);
+    for (size_t i = 0; i < eco->count; i++) {
+        AUTOSTRLIST struct strlist path = {0};
+        AUTOBUF struct buf text = BUF_INIT(LIMIT_STRING);
+        const struct app_spec *spec = &eco->apps[i];
+        if (!find_circle(eco, spec, done, &path))
+            continue;
+        for (size_t j = 0; j < path.count; j++)
+            (void)buf_addf(&text, "%s%s", j ? " → " : "", path.items[j]);
+        int r = config_error_set(reterr, ERR_INVALID, spec->line, "depends_on",
+                                 "apps wait for each other: %s", buf_str(&text));
+        config_error_place(reterr, eco->file, spec->name);
+        return r;
+    }
+    return 0;
 }
 
 int ecosystem_resolve(struct ecosystem *eco, const char *cwd, const struct strlist *env,
@@ -206,9 +326,11 @@ int ecosystem_resolve(struct ecosystem *eco, const char *cwd, const struct strli
     for (size_t i = 0; i < eco->count; i++) {
         int r = app_spec_resolve(&eco->apps[i], cwd, env, reterr);
         if (r < 0) {
-            config_error_place(reterr, eco->file, NULL);
+            if (!reterr->file[0])
+                config_error_place(reterr, eco->file, NULL);
             return r;
         }
     }
-    return ecosystem_check_names(eco, reterr);
+    int r = ecosystem_check_names(eco, reterr);
+    return r < 0 ? r : check_circles(eco, reterr);
 }

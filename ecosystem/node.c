@@ -7,6 +7,7 @@
 #include "ecosystem/config_error.h"
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
+#include "lib/base/err.h"
 #include "lib/base/mem.h"
 
 void node_clear(struct node *n)
@@ -101,22 +102,102 @@ void node_from_json(const json_t *j, struct node *n)
     }
 }
 
-int node_raw_compact(const struct node *n, struct buf *out)
+/* By length, because a text may hold NUL characters. */
+static int add_string(struct buf *out, const char *text, size_t len)
 {
-    bool in_string = false;
-    for (size_t i = 0; i < n->raw_len; i++) {
-        char c = n->raw[i];
-        if (!in_string && strchr(" \t\r\n", c))
-            continue;
-        int r = buf_addc(out, c);
-        if (r < 0)
-            return r;
-        if (c == '"')
-            in_string = !in_string;
-        else if (c == '\\' && (r = buf_addc(out, n->raw[++i])) < 0)
-            return r;
+    int r = buf_addc(out, '"');
+    for (size_t i = 0; r == 0 && i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '"' || c == '\\')
+            r = buf_addf(out, "\\%c", c);
+        else if (c < 0x20)
+            r = buf_addf(out, "\\u%04x", c);
+        else
+            r = buf_addc(out, text[i]);
+    }
+    return r == 0 ? buf_addc(out, '"') : r;
+}
+
+static int add_children(const struct node *n, struct buf *out)
+{
+    bool is_object = n->kind == NODE_OBJECT;
+    int r = buf_addc(out, is_object ? '{' : '[');
+    for (const struct node *child = n->first; r == 0 && child; child = child->next) {
+        if (child != n->first)
+            r = buf_addc(out, ',');
+        if (r == 0 && is_object)
+            r = add_string(out, child->key, strlen(child->key));
+        if (r == 0 && is_object)
+            r = buf_addc(out, ':');
+        if (r == 0)
+            r = node_to_json(child, out);
+    }
+    return r == 0 ? buf_addc(out, is_object ? '}' : ']') : r;
+}
+
+int node_to_json(const struct node *n, struct buf *out)
+{
+    switch (n->kind) {
+    case NODE_NULL:
+        return buf_addstr(out, "null");
+    case NODE_BOOL:
+        return buf_addstr(out, n->truth ? "true" : "false");
+    case NODE_NUMBER:
+        return buf_add(out, n->text, n->len);
+    case NODE_STRING:
+        return add_string(out, n->text, n->len);
+    case NODE_LIST:
+    case NODE_OBJECT:
+        return add_children(n, out);
     }
     return 0;
+}
+
+struct member {
+    const struct node *node;
+    size_t position;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct member *x = a, *y = b;
+    int order = strcmp(x->node->key, y->node->key);
+    if (order == 0)
+        return x->position < y->position ? -1 : 1;
+    return order;
+}
+
+/* By sorting, because a file may have a million keys. */
+int node_refuse_duplicates(const struct node *object, struct config_error *reterr)
+{
+    size_t count = 0, i = 0;
+    for (const struct node *n = object->first; n; n = n->next)
+        count++;
+    AUTOFREE struct member *members = xcalloc(count, sizeof *members);
+    for (const struct node *n = object->first; n; n = n->next, i++)
+        members[i] = (struct member){n, i};
+    qsort(members, count, sizeof *members, by_key);
+    const struct member *first = NULL, *again = NULL;
+    for (i = 1; i < count; i++) {
+        if (strcmp(members[i - 1].node->key, members[i].node->key) != 0)
+            continue;
+        if (again && again->position < members[i].position)
+            continue;
+        first = &members[i - 1];
+        again = &members[i];
+    }
+    if (!again)
+        return 0;
+    return config_error_set(reterr, ERR_INVALID, again->node->key_line, again->node->key,
+                            "given twice in the same object, first on line %u",
+                            first->node->key_line);
+}
+
+void node_forget_lines(struct node *n)
+{
+    n->line = n->key_line = 0;
+    for (struct node *child = n->first; child; child = child->next)
+        node_forget_lines(child);
 }
 
 const char *node_found(const struct node *n, char space[static NODE_FOUND_TEXT])

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 struct buf;
+struct config_error;
 
 enum node_kind { NODE_NULL, NODE_BOOL, NODE_NUMBER, NODE_STRING, NODE_LIST, NODE_OBJECT };
 
@@ -23,9 +24,6 @@ struct node {
     char *key;     /* a member's name, owned; NULL in a list and at the top */
     unsigned line; /* 0 when there is no file */
     unsigned key_line;
-    const char *raw; /* NODE_LIST, NODE_OBJECT from a file: the text as written, borrowed from it;
-                        else NULL */
-    size_t raw_len;
     struct node *first; /* children in the order of the text */
     struct node *last;
     struct node *next;
@@ -45,9 +43,15 @@ const struct node *node_get(const struct node *object, const char *key);
 /* Makes nodes of what came over the control socket.  `ret_node` is empty storage of the caller. */
 void node_from_json(const json_t *j, struct node *ret_node);
 
-/* Appends a list's or object's JSON text, as written but without the blanks between its parts.
- * Returns 0 or what buf_add() returns. */
-int node_raw_compact(const struct node *n, struct buf *out);
+/* Appends the value as JSON without blanks, numbers as they were written.  Returns 0 or what
+ * buf_add() returns. */
+int node_to_json(const struct node *n, struct buf *out);
+
+/* Refuses an object in which a key stands twice, with the line of the second. */
+int node_refuse_duplicates(const struct node *object, struct config_error *reterr);
+
+/* Sets all lines to 0: what was made by a program stands on none. */
+void node_forget_lines(struct node *n);
 
 enum { NODE_FOUND_TEXT = 96 };
 

@@ -7,9 +7,13 @@
 #include <unistd.h>
 
 #include "ecosystem/config_error.h"
+#include "ecosystem/cron.h"
+#include "ecosystem/env_filter.h"
+#include "ecosystem/exit_codes.h"
 #include "ecosystem/node.h"
 #include "ecosystem/spec.h"
 #include "ecosystem/words.h"
+#include "ecosystem/zone.h"
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
@@ -29,9 +33,9 @@ const void *option_field_const(const struct option *o, const struct app_spec *sp
 
 static int wrong_type(const struct option *o, const struct node *v, struct config_error *reterr)
 {
-    char found[NODE_FOUND_TEXT];
+    char found[NODE_FOUND_TEXT], expected[OPTION_EXPECTED_TEXT];
     return config_error_set(reterr, ERR_INVALID, v->line, o->key, "expected %s, found %s",
-                            option_type_text(o->type), node_found(v, found));
+                            option_expected(o, expected), node_found(v, found));
 }
 
 /* What no string of ours may be: too long for the kernel, or cut short by a NUL. */
@@ -46,22 +50,134 @@ static int check_text(const char *key, const struct node *v, struct config_error
     return 0;
 }
 
-static int set_string(const struct option *o, char **field, const struct node *v,
-                      struct config_error *reterr)
+/* A whole number, also one in a string; 4.0 and 1e3 are whole. */
+static bool get_whole(const struct node *v, int64_t *ret_value)
 {
-    char space[NAME_PROBLEM_TEXT];
+    if (v->kind == NODE_STRING)
+        return str_to_int(v->text, INT64_MIN, INT64_MAX, ret_value) == 0;
+    if (v->kind != NODE_NUMBER || fabs(v->number) > 0x1p53 || floor(v->number) != v->number)
+        return false;
+    *ret_value = (int64_t)v->number;
+    return true;
+}
+
+static int refuse(const struct option *o, const struct node *v, struct config_error *reterr,
+                  const char *problem)
+{
+    return config_error_set(reterr, ERR_INVALID, v->line, o->key, "%s", problem);
+}
+
+/* `*field` becomes a copy of `text`. */
+static void replace_string(char **field, const char *text)
+{
+    char *copy = xstrdup_null(text);
+    free(*field);
+    *field = copy;
+}
+
+/* A text that is there and that the kernel takes. */
+static int check_string(const struct option *o, const struct node *v, struct config_error *reterr)
+{
     if (v->kind != NODE_STRING)
         return wrong_type(o, v, reterr);
     int r = check_text(o->key, v, reterr);
     if (r < 0)
         return r;
-    const char *problem = v->len == 0 ? "must not be empty" : NULL;
-    if (o->type == OPTION_NAME)
-        problem = app_name_problem(v->text, space);
+    return v->len == 0 && o->type != OPTION_NAME ? refuse(o, v, reterr, "must not be empty") : 0;
+}
+
+static int set_string(const struct option *o, void *field, const struct node *v,
+                      struct config_error *reterr)
+{
+    int r = check_string(o, v, reterr);
+    if (r == 0)
+        replace_string(field, v->text);
+    return r;
+}
+
+static int set_name(const struct option *o, void *field, const struct node *v,
+                    struct config_error *reterr)
+{
+    char space[NAME_PROBLEM_TEXT];
+    int r = check_string(o, v, reterr);
+    const char *problem = r == 0 ? app_name_problem(v->text, space) : NULL;
     if (problem)
-        return config_error_set(reterr, ERR_INVALID, v->line, o->key, "%s", problem);
-    free(*field);
-    *field = xstrdup(v->text);
+        r = refuse(o, v, reterr, problem);
+    if (r == 0)
+        replace_string(field, v->text);
+    return r;
+}
+
+static int set_log_file(const struct option *o, void *field, const struct node *v,
+                        struct config_error *reterr)
+{
+    if (v->kind != NODE_BOOL)
+        return v->kind == NODE_STRING ? set_string(o, field, v, reterr) : wrong_type(o, v, reterr);
+    replace_string(field, v->truth ? "true" : NULL);
+    return 0;
+}
+
+static int set_variable_name(const struct option *o, void *field, const struct node *v,
+                             struct config_error *reterr)
+{
+    int r = check_string(o, v, reterr);
+    if (r == 0 && strchr(v->text, '='))
+        r = refuse(o, v, reterr, "a variable's name must not contain '='");
+    if (r == 0)
+        replace_string(field, v->text);
+    return r;
+}
+
+/* Whether there is such a user is asked when the app is resolved. */
+static int set_user(const struct option *o, void *field, const struct node *v,
+                    struct config_error *reterr)
+{
+    int64_t id;
+    if (v->kind == NODE_STRING && v->len > 0 && strspn(v->text, "0123456789") < v->len)
+        return set_string(o, field, v, reterr);
+    if (!get_whole(v, &id) || id < 0 || id >= UINT32_MAX)
+        return wrong_type(o, v, reterr);
+    AUTOFREE char *text = xasprintf("%lld", (long long)id);
+    replace_string(field, text);
+    return 0;
+}
+
+static bool is_none(const struct node *v)
+{
+    if (v->kind == NODE_STRING)
+        return v->len == 0 || str_eq(v->text, "0");
+    return (v->kind == NODE_BOOL && !v->truth) || (v->kind == NODE_NUMBER && v->number == 0);
+}
+
+static int set_cron(const struct option *o, void *field, const struct node *v,
+                    struct config_error *reterr)
+{
+    char problem[CRON_ERROR_TEXT], found[NODE_FOUND_TEXT], expected[OPTION_EXPECTED_TEXT];
+    struct cron unused;
+    if (is_none(v)) {
+        replace_string(field, NULL);
+        return 0;
+    }
+    int r = check_string(o, v, reterr);
+    if (r < 0)
+        return r;
+    if (cron_parse(v->text, &unused, problem) < 0)
+        return config_error_set(reterr, ERR_INVALID, v->line, o->key, "expected %s, found %s: %s",
+                                option_expected(o, expected), node_found(v, found), problem);
+    replace_string(field, v->text);
+    return 0;
+}
+
+static int set_zone(const struct option *o, void *field, const struct node *v,
+                    struct config_error *reterr)
+{
+    AUTOZONE struct zone *zone = NULL;
+    int r = check_string(o, v, reterr);
+    if (r < 0)
+        return r;
+    if (zone_load(v->text, &zone) < 0)
+        return wrong_type(o, v, reterr);
+    replace_string(field, v->text);
     return 0;
 }
 
@@ -121,7 +237,7 @@ static void replace_list(struct strlist *field, struct strlist *list)
     *list = (struct strlist){0};
 }
 
-static int set_list(const struct option *o, struct strlist *field, const struct node *v,
+static int set_list(const struct option *o, void *field, const struct node *v,
                     struct config_error *reterr)
 {
     AUTOSTRLIST struct strlist list = {0};
@@ -131,33 +247,115 @@ static int set_list(const struct option *o, struct strlist *field, const struct 
     return r;
 }
 
-static int set_bool(const struct option *o, bool *field, const struct node *v,
+static int set_files(const struct option *o, void *field, const struct node *v,
+                     struct config_error *reterr)
+{
+    AUTOSTRLIST struct strlist list = {0};
+    int r = v->kind == NODE_STRING ? check_string(o, v, reterr) : read_list(o, v, &list, reterr);
+    if (r < 0)
+        return r;
+    if (v->kind == NODE_STRING)
+        strlist_add(&list, v->text);
+    for (size_t i = 0; i < list.count; i++)
+        if (!*list.items[i])
+            return refuse(o, v, reterr, "has an empty path in it");
+    replace_list(field, &list);
+    return 0;
+}
+
+static int set_names(const struct option *o, void *field, const struct node *v,
+                     struct config_error *reterr)
+{
+    char space[NAME_PROBLEM_TEXT];
+    AUTOSTRLIST struct strlist list = {0};
+    int r = v->kind == NODE_STRING ? check_string(o, v, reterr) : read_list(o, v, &list, reterr);
+    if (r == 0 && v->kind == NODE_STRING)
+        strlist_add(&list, v->text);
+    for (size_t i = 0; r == 0 && i < list.count; i++) {
+        const char *problem = app_name_problem(list.items[i], space);
+        if (problem)
+            r = refuse(o, v, reterr, problem);
+    }
+    if (r == 0)
+        replace_list(field, &list);
+    return r;
+}
+
+static int set_watch(const struct option *o, void *field, const struct node *v,
+                     struct config_error *reterr)
+{
+    AUTOSTRLIST struct strlist list = {0};
+    if (v->kind != NODE_BOOL)
+        return v->kind == NODE_STRING || v->kind == NODE_LIST ? set_list(o, field, v, reterr)
+                                                              : wrong_type(o, v, reterr);
+    if (v->truth)
+        strlist_add(&list, ".");
+    replace_list(field, &list);
+    return 0;
+}
+
+static int set_exit_codes(const struct option *o, void *field, const struct node *v,
+                          struct config_error *reterr)
+{
+    char normal[EXIT_CODE_TEXT], expected[OPTION_EXPECTED_TEXT];
+    AUTOSTRLIST struct strlist list = {0}, codes = {0};
+    int r = v->kind == NODE_NUMBER ? add_item(o, v, &list, reterr) : read_list(o, v, &list, reterr);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < list.count; i++) {
+        if (!exit_code_normal(list.items[i], normal))
+            return config_error_set(reterr, ERR_INVALID, v->line, o->key,
+                                    "expected %s, found \"%s\"", option_expected(o, expected),
+                                    list.items[i]);
+        strlist_add(&codes, normal);
+    }
+    replace_list(field, &codes);
+    return 0;
+}
+
+static int set_env_filter(const struct option *o, void *field, const struct node *v,
+                          struct config_error *reterr)
+{
+    AUTOSTRLIST struct strlist list = {0}, filter = {0};
+    int r = 0;
+    if (v->kind == NODE_BOOL && v->truth)
+        strlist_add(&filter, "*");
+    else if (v->kind == NODE_STRING)
+        r = check_text(o->key, v, reterr);
+    else if (v->kind != NODE_BOOL)
+        r = v->kind == NODE_LIST ? read_list(o, v, &list, reterr) : wrong_type(o, v, reterr);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < list.count; i++)
+        if (*list.items[i])
+            env_filter_add_part(&filter, list.items[i]);
+    if (v->kind == NODE_STRING && v->len > 0 && strchr(v->text, '*'))
+        return refuse(o, v, reterr,
+                      "a variable's name must not contain '*'; write a list for "
+                      "parts of names");
+    if (v->kind == NODE_STRING && v->len > 0)
+        strlist_add(&filter, v->text);
+    replace_list(field, &filter);
+    return 0;
+}
+
+static int set_bool(const struct option *o, void *field, const struct node *v,
                     struct config_error *reterr)
 {
     char found[NODE_FOUND_TEXT];
     bool quoted = v->kind == NODE_STRING && (str_eq(v->text, "true") || str_eq(v->text, "false"));
     if (quoted)
         return config_error_set(reterr, ERR_INVALID, v->line, o->key,
-                                "expected %s, found the string %s; write it without quotes",
-                                option_type_text(o->type), node_found(v, found));
+                                "expected true or false, found the string %s; write it without "
+                                "quotes",
+                                node_found(v, found));
     if (v->kind != NODE_BOOL)
         return wrong_type(o, v, reterr);
-    *field = v->truth;
+    *(bool *)field = v->truth;
     return 0;
 }
 
-/* A whole number, also one in a string; 4.0 and 1e3 are whole. */
-static bool get_whole(const struct node *v, int64_t *ret_value)
-{
-    if (v->kind == NODE_STRING)
-        return str_to_int(v->text, INT64_MIN, INT64_MAX, ret_value) == 0;
-    if (v->kind != NODE_NUMBER || fabs(v->number) > 0x1p53 || floor(v->number) != v->number)
-        return false;
-    *ret_value = (int64_t)v->number;
-    return true;
-}
-
-static int set_int(const struct option *o, int *field, const struct node *v,
+static int set_int(const struct option *o, void *field, const struct node *v,
                    struct config_error *reterr)
 {
     char found[NODE_FOUND_TEXT];
@@ -166,9 +364,9 @@ static int set_int(const struct option *o, int *field, const struct node *v,
         return wrong_type(o, v, reterr);
     if (value < o->min || value > o->max)
         return config_error_set(reterr, ERR_INVALID, v->line, o->key,
-                                "expected %s from %d to %d, found %s", option_type_text(o->type),
-                                o->min, o->max, node_found(v, found));
-    *field = (int)value;
+                                "expected a whole number from %d to %d, found %s", o->min, o->max,
+                                node_found(v, found));
+    *(int *)field = (int)value;
     return 0;
 }
 
@@ -185,7 +383,7 @@ static bool get_ms(const struct node *v, double *ret_ms)
     return v->kind == NODE_NUMBER;
 }
 
-static int set_duration(const struct option *o, int *field, const struct node *v,
+static int set_duration(const struct option *o, void *field, const struct node *v,
                         struct config_error *reterr)
 {
     char found[NODE_FOUND_TEXT];
@@ -196,7 +394,7 @@ static int set_duration(const struct option *o, int *field, const struct node *v
         return config_error_set(reterr, ERR_INVALID, v->line, o->key,
                                 "expected a time from %d to %d ms, found %s", o->min, o->max,
                                 node_found(v, found));
-    *field = (int)(ms + 0.5);
+    *(int *)field = (int)(ms + 0.5);
     return 0;
 }
 
@@ -207,7 +405,7 @@ static bool get_size(const struct node *v, int64_t *ret_bytes)
     return get_whole(v, ret_bytes);
 }
 
-static int set_size(const struct option *o, int64_t *field, const struct node *v,
+static int set_size(const struct option *o, void *field, const struct node *v,
                     struct config_error *reterr)
 {
     char found[NODE_FOUND_TEXT];
@@ -218,7 +416,7 @@ static int set_size(const struct option *o, int64_t *field, const struct node *v
         return config_error_set(reterr, ERR_INVALID, v->line, o->key,
                                 "expected 0 or a size of at least %d bytes, found %s", o->min,
                                 node_found(v, found));
-    *field = bytes;
+    *(int64_t *)field = bytes;
     return 0;
 }
 
@@ -228,7 +426,7 @@ static int64_t cpu_count(void)
     return count < 1 ? 1 : count;
 }
 
-static int set_instances(const struct option *o, int *field, const struct node *v,
+static int set_instances(const struct option *o, void *field, const struct node *v,
                          struct config_error *reterr)
 {
     char found[NODE_FOUND_TEXT];
@@ -244,124 +442,87 @@ static int set_instances(const struct option *o, int *field, const struct node *
         value = cpu_count() + (value < INT_MIN ? INT_MIN : value);
     if (value > LIMIT_INSTANCES_PER_APP)
         value = LIMIT_INSTANCES_PER_APP;
-    *field = value < 1 ? 1 : (int)value;
+    *(int *)field = value < 1 ? 1 : (int)value;
     return 0;
 }
 
-static int set_profiling(const struct option *o, enum profiling *field, const struct node *v,
+static int set_profiling(const struct option *o, void *field, const struct node *v,
                          struct config_error *reterr)
 {
+    enum profiling *profiling = field;
     if (v->kind == NODE_BOOL)
-        *field = v->truth ? PROFILING_ON_DEMAND : PROFILING_OFF;
+        *profiling = v->truth ? PROFILING_ON_DEMAND : PROFILING_OFF;
     else if (v->kind == NODE_STRING && str_eq(v->text, "on-demand"))
-        *field = PROFILING_ON_DEMAND;
+        *profiling = PROFILING_ON_DEMAND;
     else if (v->kind == NODE_STRING && str_eq(v->text, "always"))
-        *field = PROFILING_ALWAYS;
+        *profiling = PROFILING_ALWAYS;
     else
         return wrong_type(o, v, reterr);
     return 0;
 }
 
-/* ---- environments ---------------------------------------------------------------------------- */
-
-static int env_error(const char *key, const struct node *v, struct config_error *reterr,
-                     const char *problem)
+static int set_signal(const struct option *o, void *field, const struct node *v,
+                      struct config_error *reterr)
 {
-    AUTOFREE char *place = xasprintf("%s.%s", key, v->key);
-    return config_error_set(reterr, ERR_INVALID, v->line, place, "%s", problem);
-}
-
-static int env_value(const char *key, const struct node *v, struct buf *text,
-                     struct config_error *reterr)
-{
-    int r = 0;
-    switch (v->kind) {
-    case NODE_NULL:
-        return env_error(key, v, reterr, "null is no value; write \"\" or leave the variable out");
-    case NODE_BOOL:
-        r = buf_addstr(text, v->truth ? "true" : "false");
-        break;
-    case NODE_NUMBER:
-    case NODE_STRING:
-        r = buf_add(text, v->text, v->len);
-        break;
-    case NODE_LIST:
-    case NODE_OBJECT:
-        if (!v->raw)
-            return env_error(key, v, reterr, "expected a string");
-        r = node_raw_compact(v, text);
-        break;
-    }
-    if (r < 0)
-        return env_error(key, v, reterr,
-                         "longer than the 128 KiB that the kernel allows for a variable");
-    if (strlen(buf_str(text)) != text->len)
-        return env_error(key, v, reterr, "contains a NUL character");
+    int signal = v->kind == NODE_STRING || v->kind == NODE_NUMBER ? signal_from_text(v->text) : 0;
+    if (signal == 0)
+        return wrong_type(o, v, reterr);
+    *(int *)field = signal;
     return 0;
 }
 
-static int add_variable(const char *key, const struct node *v, struct strlist *env,
-                        struct config_error *reterr)
-{
-    if (v->key[0] == '\0')
-        return config_error_set(reterr, ERR_INVALID, v->line, key, "a variable has an empty name");
-    if (strchr(v->key, '='))
-        return env_error(key, v, reterr, "a variable's name must not contain '='");
-    AUTOBUF struct buf entry = BUF_INIT(LIMIT_STRING - 1);
-    int r = buf_addf(&entry, "%s=", v->key);
-    if (r < 0)
-        return config_error_set(reterr, ERR_INVALID, v->line, key, "a variable's name is too long");
-    r = env_value(key, v, &entry, reterr);
-    if (r == 0)
-        strlist_add_taken(env, buf_take(&entry));
-    return r;
-}
-
-int option_read_env(const char *key, const struct node *value, struct strlist *env,
+static int set_word(const struct option *o, void *field, const struct node *v,
                     struct config_error *reterr)
 {
-    char found[NODE_FOUND_TEXT];
-    AUTOSTRLIST struct strlist list = {0};
-    if (value->kind != NODE_OBJECT)
-        return config_error_set(reterr, ERR_INVALID, value->line, key, "expected %s, found %s",
-                                option_type_text(OPTION_ENV), node_found(value, found));
-    for (const struct node *v = value->first; v; v = v->next) {
-        if (list.count == LIMIT_LIST)
-            return too_many(key, v->line, reterr);
-        int r = add_variable(key, v, &list, reterr);
-        if (r < 0)
-            return r;
-    }
-    replace_list(env, &list);
+    int number = v->kind == NODE_STRING ? option_word_find(o, v->text) : -1;
+    if (number < 0)
+        return wrong_type(o, v, reterr);
+    *(int *)field = number;
     return 0;
+}
+
+static int set_env(const struct option *o, void *field, const struct node *v,
+                   struct config_error *reterr)
+{
+    return option_read_env(o->key, v, field, reterr);
+}
+
+typedef int (*set_cb)(const struct option *o, void *field, const struct node *v,
+                      struct config_error *reterr);
+
+// clang-format off
+static const set_cb setters[] = {
+    [OPTION_NAME] = set_name, [OPTION_STRING] = set_string, [OPTION_PATH] = set_string,
+    [OPTION_LOG_FILE] = set_log_file, [OPTION_VARIABLE] = set_variable_name, [OPTION_USER] = set_user,
+    [OPTION_CRON] = set_cron, [OPTION_ZONE] = set_zone, [OPTION_LIST] = set_list,
+    [OPTION_FILES] = set_files, [OPTION_NAMES] = set_names, [OPTION_WATCH] = set_watch,
+    [OPTION_EXIT_CODES] = set_exit_codes, [OPTION_ENV_FILTER] = set_env_filter, [OPTION_ENV] = set_env,
+    [OPTION_BOOL] = set_bool, [OPTION_INT] = set_int, [OPTION_DURATION] = set_duration,
+    [OPTION_INSTANCES] = set_instances, [OPTION_SIGNAL] = set_signal, [OPTION_WORD] = set_word,
+    [OPTION_PROFILING] = set_profiling, [OPTION_SIZE] = set_size,
+};
+// clang-format on
+
+/* Two settings that say the same in two ways stay of one mind; the later counts. */
+static void follow(const struct option *o, struct app_spec *spec)
+{
+    if (o->offset == offsetof(struct app_spec, restart))
+        spec->autorestart = spec->restart != RESTART_NEVER;
+    else if (o->offset == offsetof(struct app_spec, autorestart) && !spec->autorestart)
+        spec->restart = RESTART_NEVER;
+    else if (o->offset == offsetof(struct app_spec, autorestart) && spec->restart == RESTART_NEVER)
+        spec->restart = RESTART_ALWAYS;
+    else if (o->offset == offsetof(struct app_spec, instances))
+        spec->instances_given = true;
 }
 
 int option_set(const struct option *o, struct app_spec *spec, const struct node *value,
                struct config_error *reterr)
 {
-    void *field = option_field(o, spec);
-    switch (o->type) {
-    case OPTION_NAME:
-    case OPTION_STRING:
-        return set_string(o, field, value, reterr);
-    case OPTION_LIST:
-        return set_list(o, field, value, reterr);
-    case OPTION_BOOL:
-        return set_bool(o, field, value, reterr);
-    case OPTION_INT:
-        return set_int(o, field, value, reterr);
-    case OPTION_DURATION:
-        return set_duration(o, field, value, reterr);
-    case OPTION_SIZE:
-        return set_size(o, field, value, reterr);
-    case OPTION_INSTANCES:
-        return set_instances(o, field, value, reterr);
-    case OPTION_ENV:
-        return option_read_env(o->key, value, field, reterr);
-    case OPTION_PROFILING:
-        return set_profiling(o, field, value, reterr);
-    }
-    return ERR_INVALID;
+    int r = setters[o->type](o, option_field(o, spec), value, reterr);
+    if (r == 0)
+        follow(o, spec);
+    return r;
 }
 
 /* ---- single options from text ---------------------------------------------------------------- */
@@ -379,16 +540,25 @@ static int set_variable(struct strlist *env, const char *text, struct config_err
     return 0;
 }
 
-int app_spec_set(struct app_spec *spec, const char *key, const char *text,
-                 struct config_error *reterr)
+/* Is `text` for this option a boolean rather than a text? */
+static bool is_truth(const struct option *o, const char *text)
 {
-    const struct option *o = option_find(key, NULL);
-    if (!o) {
-        const char *nearest = option_nearest(key);
-        return config_error_set(reterr, ERR_INVALID, 0, key, "there is no such setting%s%s%s",
-                                nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                                nearest ? "\"?" : "");
+    switch (o->type) {
+    case OPTION_BOOL:
+    case OPTION_PROFILING:
+    case OPTION_LOG_FILE:
+    case OPTION_WATCH:
+    case OPTION_ENV_FILTER:
+    case OPTION_CRON:
+        return str_eq(text, "true") || str_eq(text, "false");
+    default:
+        return false;
     }
+}
+
+int option_set_text(const struct option *o, struct app_spec *spec, const char *text,
+                    struct config_error *reterr)
+{
     struct node value = {.kind = NODE_STRING, .text = (char *)text, .len = strlen(text)};
     if (!text_is_utf8(text))
         return config_error_set(reterr, ERR_INVALID, 0, o->key, "is not UTF-8");
@@ -397,9 +567,19 @@ int app_spec_set(struct app_spec *spec, const char *key, const char *text,
         return r;
     if (o->type == OPTION_ENV)
         return set_variable(option_field(o, spec), text, reterr);
-    bool truth = str_eq(text, "true");
-    bool takes_bool = o->type == OPTION_BOOL || o->type == OPTION_PROFILING;
-    if (takes_bool && (truth || str_eq(text, "false")))
-        value = (struct node){.kind = NODE_BOOL, .truth = truth};
+    if (is_truth(o, text))
+        value = (struct node){.kind = NODE_BOOL, .truth = str_eq(text, "true")};
     return option_set(o, spec, &value, reterr);
+}
+
+int app_spec_set(struct app_spec *spec, const char *key, const char *text,
+                 struct config_error *reterr)
+{
+    const struct option *o = option_find(key, NULL);
+    if (o)
+        return option_set_text(o, spec, text, reterr);
+    const char *nearest = option_nearest(key);
+    return config_error_set(reterr, ERR_INVALID, 0, key, "there is no such setting%s%s%s",
+                            nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                            nearest ? "\"?" : "");
 }

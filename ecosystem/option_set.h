@@ -26,6 +26,10 @@ int option_set(const struct option *o, struct app_spec *spec, const struct node 
 int option_read_env(const char *key, const struct node *value, struct strlist *env,
                     struct config_error *reterr);
 
+/* Sets an option from text, as app_spec_set(). */
+int option_set_text(const struct option *o, struct app_spec *spec, const char *text,
+                    struct config_error *reterr);
+
 /* Sets one option from text, as the command line does: app_spec_set(spec, "instances", "4",
  * &error).  "true" and "false" are booleans; a list is split at blanks; "env" takes one NAME=value
  * and adds or replaces that variable. Returns 0 or ERR_INVALID, also for a key that is not in the

@@ -11,14 +11,36 @@
 enum option_type {
     OPTION_NAME, /* a string that is a valid app name */
     OPTION_STRING,
+    OPTION_PATH,     /* relative to the app's cwd */
+    OPTION_LOG_FILE, /* the same; true: the usual place, "true"; false: none */
+    OPTION_VARIABLE, /* the name of an environment variable */
+    OPTION_USER,     /* a name or a number, as text */
+    OPTION_CRON,     /* cron.h; 0 and false: none */
+    OPTION_ZONE,     /* zone.h */
     OPTION_LIST,
+    OPTION_FILES,      /* a list of paths; one string is one path, blanks and all */
+    OPTION_NAMES,      /* a list of app names */
+    OPTION_WATCH,      /* a list of paths; true: ".", false: none */
+    OPTION_EXIT_CODES, /* a list of exit codes and signal names, in their usual form */
+    OPTION_ENV_FILTER, /* env_filter.h */
+    OPTION_ENV,
     OPTION_BOOL,
     OPTION_INT,
     OPTION_DURATION, /* an int of milliseconds */
-    OPTION_SIZE,     /* an int64_t of bytes; 0, or at least `min` */
     OPTION_INSTANCES,
-    OPTION_ENV,
+    OPTION_SIGNAL,
+    OPTION_WORD, /* an enum; `words` are its constants in their order */
     OPTION_PROFILING,
+    OPTION_SIZE, /* 0, or at least `min` */
+};
+
+/* How a field is kept, which is all that copying and comparing need to know. */
+enum option_storage {
+    STORE_STRING, /* char *, NULL: nothing */
+    STORE_LIST,   /* struct strlist */
+    STORE_BOOL,
+    STORE_INT,  /* int or an enum */
+    STORE_SIZE, /* int64_t of bytes */
 };
 
 enum { OPTION_ALIASES = 4 };
@@ -28,8 +50,11 @@ struct option {
     const char
         *aliases[OPTION_ALIASES]; /* besides the camelCase twins of the key and of each alias */
     enum option_type type;
-    size_t offset;        /* of the field in struct app_spec */
-    int min, max;         /* of OPTION_INT, OPTION_DURATION and (min) OPTION_SIZE */
+    size_t offset; /* of the field in struct app_spec */
+    int min, max;  /* of OPTION_INT, OPTION_DURATION and (min) OPTION_SIZE */
+    const char *const
+        *words;           /* of OPTION_WORD: each with its synonyms behind it, NULL-terminated */
+    bool acts;            /* something is done with it; else a file that uses it is warned */
     const char *fallback; /* the default, as a person would write it; NULL: nothing */
     const char *help;     /* one sentence */
 };
@@ -37,8 +62,19 @@ struct option {
 extern const struct option options[];
 extern const size_t option_count;
 
-/* What a value must be: "a whole number", "true or false", … */
-const char *option_type_text(enum option_type type);
+enum option_storage option_storage(enum option_type type);
+
+enum { OPTION_EXPECTED_TEXT = 128 };
+
+/* What a value must be: "a whole number", "true or false", …  In `space` or static. */
+const char *option_expected(const struct option *o, char space[static OPTION_EXPECTED_TEXT]);
+
+/* The number of the word `text` stands for, or -1. */
+int option_word_find(const struct option *o, const char *text);
+
+/* The word of that number, without its synonyms. */
+const char *option_word(const struct option *o, int number,
+                        char space[static OPTION_EXPECTED_TEXT]);
 
 /* The option that `name` means, or NULL.  `*ret_rank` (may be NULL) tells how directly: 0 the key
  * itself, more for its twin and for aliases; of two names for one option the lower rank counts. */

@@ -1,8 +1,10 @@
 #include "ecosystem/read_apps.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "ecosystem/config_error.h"
+#include "ecosystem/cron.h"
 #include "ecosystem/ecosystem.h"
 #include "ecosystem/node.h"
 #include "ecosystem/option_set.h"
@@ -23,14 +25,38 @@ struct app_reader {
 
 static const char env_prefix[] = "env_";
 
-/* The member of `object` that gives option `o`: of several names for it, the most direct one. */
+/* As JavaScript sees it: 0, false, "" and null. */
+static bool is_falsy(const struct node *n)
+{
+    switch (n->kind) {
+    case NODE_NULL:
+        return true;
+    case NODE_BOOL:
+        return !n->truth;
+    case NODE_NUMBER:
+        return n->number == 0;
+    case NODE_STRING:
+        return n->len == 0;
+    case NODE_LIST:
+    case NODE_OBJECT:
+        return false;
+    }
+    return false;
+}
+
+/* The member of `object` that gives option `o`: of several names for it, the most direct one that
+ * says something (as PM2 has it). */
 static const struct node *member_for(const struct node *object, const struct option *o)
 {
+    enum { FALSY = 1000 };
     const struct node *best = NULL;
     unsigned best_rank = 0;
     for (const struct node *n = object->first; n; n = n->next) {
         unsigned rank;
-        if (option_find(n->key, &rank) != o || (best && rank >= best_rank))
+        if (option_find(n->key, &rank) != o)
+            continue;
+        rank += is_falsy(n) ? FALSY : 0;
+        if (best && rank >= best_rank)
             continue;
         best = n;
         best_rank = rank;
@@ -75,6 +101,22 @@ static void warn_unknown(struct app_reader *rd, const struct node *member)
                    nearest ? "\"?" : "");
 }
 
+/* What nobody acts on, and what means something else than with PM2. */
+static void warn_known(struct app_reader *rd, const struct option *o, const struct node *member)
+{
+    struct cron cron;
+    char unused[CRON_ERROR_TEXT];
+    if (!o->acts && !app_spec_field_equal(o, rd->spec, &rd->eco->defaults))
+        ecosystem_warn(rd->eco, member->key_line, rd->label, "key \"%s\" is not acted on yet",
+                       member->key);
+    if (o->type == OPTION_CRON && rd->spec->cron_restart &&
+        cron_parse(rd->spec->cron_restart, &cron, unused) == 0 && cron_either_day(&cron))
+        ecosystem_warn(rd->eco, member->key_line, rd->label,
+                       "key \"%s\" restricts both days, and comes when one of them matches; with a "
+                       "+ before the day of the week both must",
+                       member->key);
+}
+
 static int read_member(struct app_reader *rd, const struct node *member)
 {
     const struct option *o = option_find(member->key, NULL);
@@ -87,10 +129,43 @@ static int read_member(struct app_reader *rd, const struct node *member)
         return 0;
     }
     const struct node *counts = member_for(rd->object, o);
-    if (counts == member)
-        return option_set(o, rd->spec, member, rd->error);
-    ecosystem_warn(rd->eco, member->key_line, rd->label,
-                   "key \"%s\" is ignored, \"%s\" says the same", member->key, counts->key);
+    if (counts != member) {
+        ecosystem_warn(rd->eco, member->key_line, rd->label,
+                       "key \"%s\" is ignored, \"%s\" says the same", member->key, counts->key);
+        return 0;
+    }
+    int r = option_set(o, rd->spec, member, rd->error);
+    if (r == 0)
+        warn_known(rd, o, member);
+    return r;
+}
+
+static const struct node *given(const struct app_reader *rd, const char *key)
+{
+    return member_for(rd->object, option_find(key, NULL));
+}
+
+/* Settings that depend on which others were given. */
+static int settle(struct app_reader *rd)
+{
+    struct app_spec *spec = rd->spec;
+    const struct node *autorestart = given(rd, "autorestart"), *restart = given(rd, "restart");
+    if (autorestart && restart) {
+        bool agreed = autorestart->truth == !str_eq(restart->text, "never");
+        if (!agreed)
+            ecosystem_warn(rd->eco, autorestart->key_line, rd->label,
+                           "key \"%s\" is ignored, \"%s\" says more", autorestart->key,
+                           restart->key);
+        return option_set(option_find("restart", NULL), spec, restart, rd->error);
+    }
+    if (spec->type != APP_JOB)
+        return 0;
+    if (!autorestart && !restart) {
+        spec->restart = RESTART_NEVER;
+        spec->autorestart = false;
+    }
+    if (!given(rd, "cron_overlap"))
+        spec->cron_overlap = CRON_SKIP;
     return 0;
 }
 
@@ -124,6 +199,17 @@ static const struct node *misspelt(const struct node *object, const char *const 
     return NULL;
 }
 
+enum { LINE_TEXT = 24 };
+
+/* " (line 7)", or nothing where lines are not known. */
+static const char *line_text(unsigned line, char space[static LINE_TEXT])
+{
+    space[0] = '\0';
+    if (line)
+        (void)snprintf(space, LINE_TEXT, " (line %u)", line);
+    return space;
+}
+
 static int script_missing(struct app_reader *rd)
 {
     static const char text[] = "missing; every app needs one";
@@ -132,9 +218,10 @@ static int script_missing(struct app_reader *rd)
     const struct node *n = misspelt(rd->object, names, ARRAY_SIZE(names), &name);
     if (!n)
         return config_error_set(rd->error, ERR_INVALID, rd->object->line, "script", "%s", text);
+    char line[LINE_TEXT];
     return config_error_set(rd->error, ERR_INVALID, rd->object->line, "script",
-                            "%s; did you mean \"%s\" for \"%s\" (line %u)?", text, name, n->key,
-                            n->key_line);
+                            "%s; did you mean \"%s\" for \"%s\"%s?", text, name, n->key,
+                            line_text(n->key_line, line));
 }
 
 static int read_members(struct app_reader *rd)
@@ -147,6 +234,9 @@ static int read_members(struct app_reader *rd)
         if (r < 0)
             return r;
     }
+    int settled = settle(rd);
+    if (settled < 0)
+        return settled;
     if (!rd->spec->script)
         return script_missing(rd);
     if (rd->spec->node_args.count && str_eq(rd->spec->interpreter, "none"))
@@ -206,13 +296,15 @@ static int read_container(struct ecosystem *eco, const struct node *root, const 
                           struct config_error *reterr)
 {
     static const char *const names[] = {"apps", "deploy"};
+    char line[LINE_TEXT];
     for (const struct node *member = root->first; member; member = member->next) {
-        if (member == apps || str_eq(member->key, "deploy"))
+        /* Keys that begin with x- hold what others refer to, as in files of Docker Compose. */
+        if (member == apps || str_eq(member->key, "deploy") || str_starts(member->key, "x-"))
             continue;
         if (str_eq(member->key, "pm2"))
             return config_error_set(reterr, ERR_INVALID, member->key_line, member->key,
-                                    "says the same as \"apps\" on line %u; keep one of them",
-                                    apps->key_line);
+                                    "says the same as \"apps\"%s; keep one of them",
+                                    line_text(apps->key_line, line));
         const char *nearest = str_nearest(member->key, names, ARRAY_SIZE(names));
         ecosystem_warn(eco, member->key_line, NULL,
                        "unknown key \"%s\" beside \"%s\", ignored%s%s%s", member->key, apps->key,
@@ -224,14 +316,15 @@ static int read_container(struct ecosystem *eco, const struct node *root, const 
 
 static int apps_missing(const struct node *root, struct config_error *reterr)
 {
+    char line[LINE_TEXT];
     static const char text[] = "there is neither \"apps\" nor \"script\" in it";
     const char *const names[] = {"apps", "script"};
     const char *name;
     const struct node *n = misspelt(root, names, ARRAY_SIZE(names), &name);
     if (n)
         return config_error_set(reterr, ERR_INVALID, root->line, NULL,
-                                "%s; did you mean \"%s\" for \"%s\" (line %u)?", text, name, n->key,
-                                n->key_line);
+                                "%s; did you mean \"%s\" for \"%s\"%s?", text, name, n->key,
+                                line_text(n->key_line, line));
     return config_error_set(reterr, ERR_INVALID, root->line, NULL,
                             "%s; write {\"apps\": [{\"name\": …, \"script\": …}]}", text);
 }

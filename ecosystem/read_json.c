@@ -28,40 +28,13 @@ static unsigned current_line(struct reader *rd)
     return rd->line;
 }
 
-static bool comma_before(const struct jscan *s, size_t pos)
-{
-    while (pos > 0 && strchr(" \t\r\n", s->text[pos - 1]) && s->text[pos - 1])
-        pos--;
-    return pos > 0 && s->text[pos - 1] == ',';
-}
-
-/* People write JSON as if it were JavaScript; the usual slips get their answer. */
-static const char *hint_for(const struct jscan *s)
-{
-    if (s->error != JSCAN_UNEXPECTED || s->error_pos >= s->len)
-        return "";
-    switch (s->text[s->error_pos]) {
-    case '/':
-    case '#':
-        return "; JSON has no comments";
-    case '\'':
-        return "; strings stand in double quotes";
-    case ']':
-    case '}':
-        return comma_before(s, s->error_pos) ? "; the comma before it is too many" : "";
-    case '"':
-        return "; a comma or a colon is missing before it";
-    }
-    return "";
-}
-
 static int syntax_error(struct reader *rd)
 {
     char space[64];
     unsigned line, column;
     jscan_position(&rd->scan, rd->scan.error_pos, &line, &column);
-    int r = config_error_set(rd->error, ERR_SYNTAX, line, NULL, "%s%s",
-                             jscan_error_text(&rd->scan, space), hint_for(&rd->scan));
+    int r = config_error_set(rd->error, ERR_SYNTAX, line, NULL, "%s",
+                             jscan_error_text(&rd->scan, space));
     rd->error->column = column;
     return r;
 }
@@ -91,46 +64,12 @@ static int read_key(struct reader *rd, struct node *member)
     return 0;
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const struct node *const *x = a, *const *y = b;
-    int order = strcmp((*x)->key, (*y)->key);
-    if (order == 0 && (*x)->key_line != (*y)->key_line)
-        return (*x)->key_line < (*y)->key_line ? -1 : 1;
-    return order;
-}
-
-/* By sorting, because a file may have a million keys. */
-static int refuse_duplicates(struct reader *rd, const struct node *object)
-{
-    size_t count = 0, i = 0;
-    for (const struct node *n = object->first; n; n = n->next)
-        count++;
-    AUTOFREE const struct node **members = xcalloc(count, sizeof *members);
-    for (const struct node *n = object->first; n; n = n->next)
-        members[i++] = n;
-    qsort(members, count, sizeof *members, by_key);
-    const struct node *first = NULL, *again = NULL;
-    for (i = 1; i < count; i++) {
-        if (strcmp(members[i - 1]->key, members[i]->key) != 0)
-            continue;
-        if (again && again->key_line <= members[i]->key_line)
-            continue;
-        first = members[i - 1];
-        again = members[i];
-    }
-    if (!again)
-        return 0;
-    return config_error_set(rd->error, ERR_INVALID, again->key_line, again->key,
-                            "given twice in the same object, first on line %u", first->key_line);
-}
-
 static int read_members(struct reader *rd, struct node *object)
 {
     for (;;) {
         enum jscan_token token = jscan_next(&rd->scan);
         if (token == JSCAN_OBJECT_END)
-            return refuse_duplicates(rd, object);
+            return node_refuse_duplicates(object, rd->error);
         if (token != JSCAN_KEY)
             return syntax_error(rd);
         struct node *member = node_add(object);
@@ -160,10 +99,7 @@ static int read_items(struct reader *rd, struct node *list)
 static int read_nested(struct reader *rd, struct node *n, enum node_kind kind)
 {
     n->kind = kind;
-    n->raw = rd->scan.start;
-    int r = kind == NODE_LIST ? read_items(rd, n) : read_members(rd, n);
-    n->raw_len = (size_t)(rd->scan.text + rd->scan.pos - n->raw);
-    return r;
+    return kind == NODE_LIST ? read_items(rd, n) : read_members(rd, n);
 }
 
 /* `token` begins the value. */

@@ -9,7 +9,6 @@
 struct config_error;
 struct node;
 
-/* Fills the empty `ret_node` of the caller, which keeps pointers into `text` (node.raw).  On
- * failure (ERR_SYNTAX, ERR_INVALID, ERR_TOO_BIG) `reterr` has line and sentence, and the node stays
- * empty. */
+/* Fills the empty `ret_node` of the caller.  On failure (ERR_SYNTAX, ERR_INVALID, ERR_TOO_BIG)
+ * `reterr` has line and sentence, and the node stays empty. */
 int read_json(const char *text, size_t len, struct node *ret_node, struct config_error *reterr);

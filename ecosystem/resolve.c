@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +13,15 @@
 #include <unistd.h>
 
 #include "ecosystem/config_error.h"
+#include "ecosystem/env_file.h"
+#include "ecosystem/option_set.h"
+#include "ecosystem/options.h"
 #include "ecosystem/spec.h"
 #include "ecosystem/words.h"
 #include "lib/base/auto.h"
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
 #include "lib/base/str.h"
@@ -251,6 +258,16 @@ static int resolve_interpreter(const struct resolver *rs)
 static int check_encoding(const struct resolver *rs)
 {
     const struct app_spec *spec = rs->spec;
+    for (const struct option *o = options; o < options + option_count; o++) {
+        const char *text = o->type == OPTION_PATH || o->type == OPTION_LOG_FILE
+                               ? *(char *const *)option_field_const(o, spec)
+                               : NULL;
+        if (text && !text_is_utf8(text))
+            return refuse(rs, o->key, "%s is not UTF-8", text);
+    }
+    for (size_t i = 0; i < spec->env_file.count; i++)
+        if (!text_is_utf8(spec->env_file.items[i]))
+            return refuse(rs, "env_file", "%s is not UTF-8", spec->env_file.items[i]);
     if (!text_is_utf8(spec->cwd))
         return refuse(rs, "cwd", "%s is not UTF-8", spec->cwd);
     if (!text_is_utf8(spec->script))
@@ -275,6 +292,119 @@ static int resolve_program(const struct resolver *rs, bool command)
     return resolve_interpreter(rs);
 }
 
+/* ---- environment, user and files -------------------------------------------------------------- */
+
+/* Adds the variables of one file. */
+static int read_env_file(const struct resolver *rs, const char *path, struct strlist *env)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_ENV_FILE);
+    struct config_error error = {0};
+    int r = path_read(path, &text);
+    if (r < 0)
+        return refuse(rs, "env_file", "cannot read %s: %s", path, err_str(r));
+    r = env_file_parse(buf_str(&text), text.len, env, &error);
+    if (r == 0)
+        return 0;
+    *rs->error = error;
+    config_error_place(rs->error, path, rs->spec->name);
+    return r;
+}
+
+/* env over port over the files. */
+static int resolve_env(const struct resolver *rs)
+{
+    struct app_spec *spec = rs->spec;
+    AUTOSTRLIST struct strlist files = {0}, env = {0};
+    char port[16];
+    for (size_t i = 0; i < spec->env_file.count; i++) {
+        AUTOFREE char *path = path_resolve(spec->cwd, spec->env_file.items[i]);
+        int r = read_env_file(rs, path, &env);
+        if (r < 0)
+            return r;
+        strlist_add_taken(&files, TAKE(path));
+    }
+    (void)snprintf(port, sizeof port, "%d", spec->port);
+    if (spec->port)
+        env_set(&env, "PORT", port);
+    for (size_t i = 0; i < spec->env.count; i++) {
+        const char *entry = spec->env.items[i], *equals = strchr(entry, '=');
+        AUTOFREE char *name = xstrndup(entry, (size_t)(equals - entry));
+        env_set(&env, name, equals + 1);
+    }
+    if (env.count > LIMIT_LIST)
+        return refuse(rs, "env", "has more than %u entries with those of env_file", LIMIT_LIST);
+    strlist_clear(&spec->env);
+    strlist_clear(&spec->env_file);
+    spec->env = env;
+    spec->env_file = files;
+    env = files = (struct strlist){0};
+    return 0;
+}
+
+/* Out of range is no number of a user either. */
+static bool is_number(const char *text)
+{
+    return text[strspn(text, "0123456789")] == '\0';
+}
+
+static int resolve_user(const struct resolver *rs)
+{
+    const char *uid = rs->spec->uid, *gid = rs->spec->gid;
+    const struct passwd *user = uid && !is_number(uid) ? getpwnam(uid) : NULL;
+    const struct group *group = gid && !is_number(gid) ? getgrnam(gid) : NULL;
+    if (uid && !is_number(uid) && !user)
+        return refuse(rs, "uid", "there is no user \"%s\"", uid);
+    if (gid && !is_number(gid) && !group)
+        return refuse(rs, "gid", "there is no group \"%s\"", gid);
+    uid_t wanted = user ? user->pw_uid : uid ? (uid_t)strtoul(uid, NULL, 10) : geteuid();
+    gid_t wanted_group = group ? group->gr_gid : gid ? (gid_t)strtoul(gid, NULL, 10) : getegid();
+    if (geteuid() == 0 || (wanted == geteuid() && wanted_group == getegid()))
+        return 0;
+    return refuse(rs, wanted == geteuid() ? "gid" : "uid",
+                  "only root can start apps as another user");
+}
+
+/* Relative to the app's directory; NULL in capitals is PM2's word for no file. */
+static void resolve_paths(const struct resolver *rs)
+{
+    for (const struct option *o = options; o < options + option_count; o++) {
+        if (o->type != OPTION_PATH && o->type != OPTION_LOG_FILE)
+            continue;
+        char **field = option_field(o, rs->spec);
+        if (!*field || (o->type == OPTION_LOG_FILE && str_eq(*field, "true")))
+            continue;
+        const char *path = str_eq(*field, "NULL") ? "/dev/null" : *field;
+        replace(field, path_resolve(rs->spec->cwd, path));
+    }
+}
+
+static bool runs_node(const struct app_spec *spec)
+{
+    const char *name = path_base(spec->interpreter);
+    return str_eq(name, "node") || str_eq(name, "nodejs");
+}
+
+static void resolve_node(const struct resolver *rs)
+{
+    static const char source_maps[] = "--enable-source-maps";
+    struct app_spec *spec = rs->spec;
+    bool is_node = runs_node(spec), has_maps = false;
+    if (spec->exec_mode == EXEC_AUTO)
+        spec->exec_mode = is_node && spec->instances_given ? EXEC_CLUSTER : EXEC_FORK;
+    for (size_t i = 0; i < spec->node_args.count; i++)
+        has_maps |= str_eq(spec->node_args.items[i], source_maps);
+    if (is_node && spec->source_map_support && !has_maps)
+        strlist_add(&spec->node_args, source_maps);
+}
+
+static int resolve_rest(const struct resolver *rs)
+{
+    resolve_paths(rs);
+    resolve_node(rs);
+    int r = resolve_user(rs);
+    return r < 0 ? r : check_encoding(rs);
+}
+
 /* PATH of the app's own environment, then the caller's.  The caller frees. */
 static char *search_path(const struct app_spec *spec, const struct strlist *env)
 {
@@ -287,17 +417,25 @@ static char *search_path(const struct app_spec *spec, const struct strlist *env)
 int app_spec_resolve(struct app_spec *spec, const char *cwd, const struct strlist *env,
                      struct config_error *reterr)
 {
-    AUTOFREE char *search = search_path(spec, env);
-    struct resolver rs = {.spec = spec, .caller_cwd = cwd, .search = search, .error = reterr};
+    struct resolver rs = {.spec = spec, .caller_cwd = cwd, .error = reterr};
+    char space[NAME_PROBLEM_TEXT];
+    *reterr = (struct config_error){0};
     if (!spec->script)
         return refuse(&rs, "script", "missing; every app needs one");
+    const char *problem = spec->name ? app_name_problem(spec->name, space) : NULL;
+    if (problem)
+        return refuse(&rs, "name", "%s", problem);
     int r = resolve_cwd(&rs);
+    if (r == 0)
+        r = resolve_env(&rs);
     if (r < 0)
         return r;
+    AUTOFREE char *search = search_path(spec, env);
+    rs.search = search;
     bool command = is_command(spec);
     r = resolve_name(&rs, command);
     if (r < 0)
         return r;
     r = resolve_program(&rs, command);
-    return r < 0 ? r : check_encoding(&rs);
+    return r < 0 ? r : resolve_rest(&rs);
 }

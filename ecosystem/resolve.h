@@ -1,5 +1,5 @@
 /* resolve.h -- turns what a person wrote into what can be started: absolute paths of script,
- * interpreter and working directory, and a name.
+ * interpreter, working directory and files, a name, and the whole environment of its own.
  *
  * Runs in the command-line program, as the calling user and with that user's directory and
  * environment: it looks at files, but starts nothing.  Resolving twice does nothing more. */
@@ -20,7 +20,12 @@ struct strlist;
  * .rb ruby, .php php, .pl perl); of others, an executable file (binary, or with a #! line) runs by
  * itself and text runs with node.
  *
- * Returns 0 or ERR_INVALID; the error has app, key, sentence and the app's line.  After a failure
+ * The files of env_file are read and their variables put under those of env; PORT is set from port.
+ * `exec_mode` auto becomes fork or cluster.  A user or group must be there, and only root may choose
+ * one.
+ *
+ * Returns 0 or ERR_INVALID; the error has app, key, sentence and the app's line (or file and
+ * line in an env_file).  After a failure
  * the spec may be resolved in part. */
 int app_spec_resolve(struct app_spec *spec, const char *cwd, const struct strlist *env,
                      struct config_error *reterr);

@@ -21,29 +21,25 @@ void app_spec_init(struct app_spec *spec)
         struct config_error error;
         if (!o->fallback)
             continue;
-        int r = app_spec_set(spec, o->key, o->fallback, &error);
+        int r = option_set_text(o, spec, o->fallback, &error);
         assert(r == 0);
         (void)r;
     }
+    spec->instances_given = false;
 }
 
 static void clear_field(const struct option *o, void *field)
 {
-    switch (o->type) {
-    case OPTION_NAME:
-    case OPTION_STRING:
+    switch (option_storage(o->type)) {
+    case STORE_STRING:
         free(*(char **)field);
         return;
-    case OPTION_LIST:
-    case OPTION_ENV:
+    case STORE_LIST:
         strlist_clear(field);
         return;
-    case OPTION_BOOL:
-    case OPTION_INT:
-    case OPTION_DURATION:
-    case OPTION_SIZE:
-    case OPTION_INSTANCES:
-    case OPTION_PROFILING:
+    case STORE_BOOL:
+    case STORE_INT:
+    case STORE_SIZE:
         return;
     }
 }
@@ -70,28 +66,21 @@ void app_spec_clear(struct app_spec *spec)
 /* `to` is zero. */
 static void copy_field(const struct option *o, void *to, const void *from)
 {
-    switch (o->type) {
-    case OPTION_NAME:
-    case OPTION_STRING:
+    switch (option_storage(o->type)) {
+    case STORE_STRING:
         *(char **)to = xstrdup_null(*(char *const *)from);
         return;
-    case OPTION_LIST:
-    case OPTION_ENV:
+    case STORE_LIST:
         strlist_copy(to, from);
         return;
-    case OPTION_BOOL:
+    case STORE_BOOL:
         *(bool *)to = *(const bool *)from;
         return;
-    case OPTION_INT:
-    case OPTION_DURATION:
-    case OPTION_INSTANCES:
+    case STORE_INT:
         *(int *)to = *(const int *)from;
         return;
-    case OPTION_SIZE:
+    case STORE_SIZE:
         *(int64_t *)to = *(const int64_t *)from;
-        return;
-    case OPTION_PROFILING:
-        *(enum profiling *)to = *(const enum profiling *)from;
         return;
     }
 }
@@ -106,36 +95,37 @@ void app_spec_copy(struct app_spec *to, const struct app_spec *from)
     for (size_t i = 0; i < from->env_named_count; i++)
         strlist_copy(&app_spec_env_block(to, from->env_named[i].name)->env,
                      &from->env_named[i].env);
+    to->instances_given = from->instances_given;
     to->line = from->line;
 }
 
 static bool fields_equal(const struct option *o, const void *a, const void *b)
 {
-    switch (o->type) {
-    case OPTION_NAME:
-    case OPTION_STRING:
+    switch (option_storage(o->type)) {
+    case STORE_STRING:
         return str_eq(*(char *const *)a, *(char *const *)b);
-    case OPTION_LIST:
-    case OPTION_ENV:
+    case STORE_LIST:
         return strlist_equal(a, b);
-    case OPTION_BOOL:
+    case STORE_BOOL:
         return *(const bool *)a == *(const bool *)b;
-    case OPTION_INT:
-    case OPTION_DURATION:
-    case OPTION_INSTANCES:
+    case STORE_INT:
         return *(const int *)a == *(const int *)b;
-    case OPTION_SIZE:
+    case STORE_SIZE:
         return *(const int64_t *)a == *(const int64_t *)b;
-    case OPTION_PROFILING:
-        return *(const enum profiling *)a == *(const enum profiling *)b;
     }
     return false;
+}
+
+bool app_spec_field_equal(const struct option *o, const struct app_spec *a,
+                          const struct app_spec *b)
+{
+    return fields_equal(o, option_field_const(o, a), option_field_const(o, b));
 }
 
 bool app_spec_equal(const struct app_spec *a, const struct app_spec *b)
 {
     for (const struct option *o = options; o < options + option_count; o++)
-        if (!fields_equal(o, option_field_const(o, a), option_field_const(o, b)))
+        if (!app_spec_field_equal(o, a, b))
             return false;
     if (a->env_named_count != b->env_named_count)
         return false;

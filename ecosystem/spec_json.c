@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "ecosystem/config_error.h"
+#include "ecosystem/env_filter.h"
+#include "ecosystem/exit_codes.h"
 #include "ecosystem/node.h"
 #include "ecosystem/option_set.h"
 #include "ecosystem/options.h"
@@ -24,33 +26,50 @@ static json_t *profiling_to_json(enum profiling profiling)
     return json_null();
 }
 
-static void add_field(json_t *object, const struct option *o, const void *field)
+static json_t *list_to_json(const struct option *o, const struct strlist *list)
 {
     switch (o->type) {
-    case OPTION_NAME:
-    case OPTION_STRING:
+    case OPTION_ENV:
+        return json_from_env(list);
+    case OPTION_ENV_FILTER:
+        return env_filter_to_json(list);
+    default:
+        return json_from_strlist(list);
+    }
+}
+
+static json_t *int_to_json(const struct option *o, int value)
+{
+    char space[OPTION_EXPECTED_TEXT], name[EXIT_CODE_TEXT];
+    switch (o->type) {
+    case OPTION_WORD:
+        return json_string(option_word(o, value, space));
+    case OPTION_SIGNAL:
+        return json_string(signal_name(value, name));
+    case OPTION_PROFILING:
+        return profiling_to_json((enum profiling)value);
+    default:
+        return json_integer(value);
+    }
+}
+
+static void add_field(json_t *object, const struct option *o, const void *field)
+{
+    switch (option_storage(o->type)) {
+    case STORE_STRING:
         json_set_string(object, o->key, *(char *const *)field);
         return;
-    case OPTION_LIST:
-        (void)json_object_set_new(object, o->key, json_from_strlist(field));
+    case STORE_LIST:
+        (void)json_object_set_new(object, o->key, list_to_json(o, field));
         return;
-    case OPTION_ENV:
-        (void)json_object_set_new(object, o->key, json_from_env(field));
-        return;
-    case OPTION_BOOL:
+    case STORE_BOOL:
         json_set_bool(object, o->key, *(const bool *)field);
         return;
-    case OPTION_INT:
-    case OPTION_DURATION:
-    case OPTION_INSTANCES:
-        json_set_int(object, o->key, *(const int *)field);
+    case STORE_INT:
+        (void)json_object_set_new(object, o->key, int_to_json(o, *(const int *)field));
         return;
-    case OPTION_SIZE:
+    case STORE_SIZE:
         json_set_int(object, o->key, *(const int64_t *)field);
-        return;
-    case OPTION_PROFILING:
-        (void)json_object_set_new(object, o->key,
-                                  profiling_to_json(*(const enum profiling *)field));
         return;
     }
 }
@@ -73,6 +92,24 @@ static int check_absolute(const char *key, const char *path, struct config_error
                             path);
 }
 
+/* Of the paths that need not be there. */
+static int check_path(const struct option *o, const struct app_spec *spec,
+                      struct config_error *reterr)
+{
+    const void *field = option_field_const(o, spec);
+    const char *path = option_storage(o->type) == STORE_STRING ? *(char *const *)field : NULL;
+    bool is_path = o->type == OPTION_PATH || (o->type == OPTION_LOG_FILE && !str_eq(path, "true"));
+    if (is_path && path)
+        return check_absolute(o->key, path, reterr);
+    const struct strlist *files = o->type == OPTION_FILES ? field : NULL;
+    for (size_t i = 0; files && i < files->count; i++) {
+        int r = check_absolute(o->key, files->items[i], reterr);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 static int check_resolved(const struct app_spec *spec, struct config_error *reterr)
 {
     if (!spec->name)
@@ -82,6 +119,8 @@ static int check_resolved(const struct app_spec *spec, struct config_error *rete
         r = check_absolute("cwd", spec->cwd, reterr);
     if (r == 0 && !str_eq(spec->interpreter, "none"))
         r = check_absolute("interpreter", spec->interpreter, reterr);
+    for (const struct option *o = options; r == 0 && o < options + option_count; o++)
+        r = check_path(o, spec, reterr);
     return r;
 }
 
@@ -94,6 +133,9 @@ static int read_fields(const struct node *object, struct app_spec *spec,
         if (r < 0)
             return r;
     }
+    /* Apps from the time before there was a choice ran so. */
+    if (spec->exec_mode == EXEC_AUTO)
+        spec->exec_mode = EXEC_FORK;
     return check_resolved(spec, reterr);
 }
 

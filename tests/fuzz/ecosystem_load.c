@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct config_error error;
     char space[CONFIG_ERROR_TEXT];
     AUTOECO struct ecosystem *eco = NULL;
-    int r = ecosystem_load_text("fuzz.json", (const char *)data, size, &eco, &error);
+    int r = ecosystem_load_text("fuzz.json", (const char *)data, size, &eco, NULL, &error);
     if (r < 0) {
         assert(!eco && error.text[0]);
         assert(strlen(config_error_format(&error, space)) > 0);

@@ -20,7 +20,7 @@ static struct ecosystem *load(const char *text)
     struct ecosystem *eco = NULL;
     struct config_error error;
     char space[CONFIG_ERROR_TEXT];
-    if (ecosystem_load_text("apps.json", text, strlen(text), &eco, &error) < 0)
+    if (ecosystem_load_text("apps.json", text, strlen(text), &eco, NULL, &error) < 0)
         fail_msg("%s", config_error_format(&error, space));
     return eco;
 }
@@ -30,7 +30,8 @@ static void expect_error(const char *text, int code, const char *message)
     struct ecosystem *eco = NULL;
     struct config_error error;
     char space[CONFIG_ERROR_TEXT];
-    assert_int_equal(ecosystem_load_text("apps.json", text, strlen(text), &eco, &error), code);
+    assert_int_equal(ecosystem_load_text("apps.json", text, strlen(text), &eco, NULL, &error),
+                     code);
     assert_null(eco);
     assert_string_equal(config_error_format(&error, space), message);
 }
@@ -129,7 +130,7 @@ static void refuses_other_shapes(void **state)
     expect_error("[\n\"a.js\"]", ERR_INVALID,
                  "apps.json:2: expected an app object, found \"a.js\"");
     expect_error("{\"apps\":[{\"script\":\"a\"}],\n\"pm2\":[]}", ERR_INVALID,
-                 "apps.json:2: key \"pm2\": says the same as \"apps\" on line 1; keep one of them");
+                 "apps.json:2: key \"pm2\": says the same as \"apps\" (line 1); keep one of them");
     expect_error("{\"apps\":[\n{\"name\":\"api\"}]}", ERR_INVALID,
                  "apps.json:2: app \"api\": key \"script\": missing; every app needs one");
 }
@@ -170,17 +171,32 @@ static void hands_out_the_warnings_of_a_file_that_cannot_be_used(void **state)
 static void names_line_and_column_of_syntax_errors(void **state)
 {
     expect_error("", ERR_SYNTAX, "apps.json:1:1: the text ends too early");
-    expect_error("{\"apps\": [\n  {\"script\": \"a.js\",}\n]}", ERR_SYNTAX,
-                 "apps.json:2:21: unexpected character '}'; the comma before it is too many");
-    expect_error("{\n  // apps\n}", ERR_SYNTAX,
-                 "apps.json:2:3: unexpected character '/'; JSON has no comments");
-    expect_error("{'apps':[]}", ERR_SYNTAX,
-                 "apps.json:1:2: unexpected character '''; strings stand in double quotes");
-    expect_error(
-        "{\"apps\":[]\n\"x\":1}", ERR_SYNTAX,
-        "apps.json:2:1: unexpected character '\"'; a comma or a colon is missing before it");
+    expect_error("{\"apps\": [\n  {\"script\": \"a.js\",,}\n]}", ERR_SYNTAX,
+                 "apps.json:2:21: unexpected character ','");
+    expect_error("{\n  # apps\n}", ERR_SYNTAX,
+                 "apps.json:2:3: unexpected character '#'; a comment begins with //");
+    expect_error("{'apps':[", ERR_SYNTAX, "apps.json:1:10: the text ends too early");
+    expect_error("{\"apps\":[]\n\"x\":1}", ERR_SYNTAX,
+                 "apps.json:2:1: unexpected character '\"'; a comma, a colon or a quote is missing "
+                 "before it");
     expect_error("[1}", ERR_SYNTAX, "apps.json:1:3: unexpected character '}'");
-    expect_error("module.exports = {}", ERR_SYNTAX, "apps.json:1:1: unexpected character 'm'");
+    expect_error(
+        "module.exports = {}", ERR_SYNTAX,
+        "apps.json:1:1: unexpected word 'module'; a file of JavaScript is named .config.js");
+    expect_error("{apps: [{script: server}]}", ERR_SYNTAX,
+                 "apps.json:1:18: unexpected word 'server'; a string stands in quotes");
+}
+
+static void takes_what_people_write_for_json(void **state)
+{
+    AUTOECO struct ecosystem *eco = load("// apps\n{apps: [\n  {script: 'a.js', /* two */\n"
+                                         "  'kill_timeout': 0x10, env: {A: +1,},},\n]}\n");
+    assert_int_equal(eco->apps[0].line, 3);
+    assert_int_equal(eco->apps[0].kill_timeout_ms, 16);
+    assert_string_equal(env_get(&eco->apps[0].env, "A"), "1");
+    expect_error("{apps: [{script: 'a.js',\n // x\n max_restarts: -1}]}", ERR_INVALID,
+                 "apps.json:3: app \"a\": key \"max_restarts\": expected a whole number from 0 to "
+                 "1000000, found -1");
 }
 
 static void names_what_was_expected_and_found(void **state)
@@ -313,13 +329,136 @@ static void warns_of_unknown_keys_with_the_nearest(void **state)
                         "\"deploy\"?");
 }
 
-static void warns_of_keys_that_are_not_supported(void **state)
+static void warns_of_keys_that_nobody_acts_on(void **state)
 {
-    warns("\"watch\":[\"src\"]", "key \"watch\" is not supported yet, ignored");
-    warns("\"maxMemoryRestart\":\"1G\"", "key \"maxMemoryRestart\" is not supported yet, ignored");
-    warns("\"env_file\":\".env\"", "key \"env_file\" is not supported yet, ignored");
+    warns("\"watch\":[\"src\"]", "key \"watch\" is not acted on yet");
+    warns("\"maxMemoryRestart\":\"1G\"", "key \"maxMemoryRestart\" is not acted on yet");
+    warns("\"ready\":\"x\"", "key \"ready\" is not supported yet, ignored");
     warns("\"vizion\":true", "key \"vizion\" has no meaning here, ignored");
-    warns("\"watch\":false,\"autostart\":true,\"exec_mode\":\"fork\"", NULL);
+    warns("\"watch\":false,\"autostart\":true,\"exec_mode\":\"auto\",\"windowsHide\":true,"
+          "\"cron\":0,\"kill_signal\":2",
+          NULL);
+}
+
+static void warns_where_pm2_means_something_else(void **state)
+{
+    AUTOECO struct ecosystem *eco = load("{\"script\":\"a\",\"cron\":\"0 0 1 * 1\"}");
+    assert_int_equal(eco->warnings.count, 2);
+    assert_non_null(strstr(eco->warnings.items[1], "restricts both days"));
+}
+
+/* app: the settings of restarts that come of these members. */
+static void restarts_as(const char *members, enum restart_policy restart, const char *warning)
+{
+    AUTOFREE char *text = xasprintf("{\"name\":\"api\",\"script\":\"a\",%s}", members);
+    AUTOECO struct ecosystem *eco = load(text);
+    assert_int_equal(eco->apps[0].restart, restart);
+    assert_int_equal(eco->apps[0].autorestart, restart != RESTART_NEVER);
+    for (size_t i = 0; warning && i < eco->warnings.count; i++)
+        if (strstr(eco->warnings.items[i], warning))
+            return;
+    assert_null(warning);
+}
+
+static void keeps_the_settings_of_restarts_of_one_mind(void **state)
+{
+    restarts_as("\"cwd\":\"/\"", RESTART_ALWAYS, NULL);
+    restarts_as("\"autorestart\":false", RESTART_NEVER, NULL);
+    restarts_as("\"restart\":\"never\"", RESTART_NEVER, NULL);
+    restarts_as("\"restart\":\"on-failure\"", RESTART_ON_FAILURE, "not acted on yet");
+    restarts_as("\"restart\":\"on-failure\",\"autorestart\":true", RESTART_ON_FAILURE, NULL);
+    restarts_as("\"restart\":\"on-failure\",\"autorestart\":false", RESTART_ON_FAILURE,
+                "key \"autorestart\" is ignored, \"restart\" says more");
+    restarts_as("\"autorestart\":false,\"restart\":\"always\"", RESTART_ALWAYS, "is ignored");
+    restarts_as("\"type\":\"job\"", RESTART_NEVER, NULL);
+    restarts_as("\"type\":\"job\",\"restart\":\"on-failure\"", RESTART_ON_FAILURE, NULL);
+    restarts_as("\"type\":\"job\",\"autorestart\":true", RESTART_ALWAYS, NULL);
+}
+
+static void a_job_is_not_interrupted_by_its_times(void **state)
+{
+    AUTOECO struct ecosystem *eco =
+        load("[{\"script\":\"a\",\"type\":\"job\"},{\"script\":\"b\"},"
+             "{\"script\":\"c\",\"type\":\"job\",\"cron_overlap\":\"restart\"}]");
+    assert_int_equal(eco->apps[0].cron_overlap, CRON_SKIP);
+    assert_int_equal(eco->apps[1].cron_overlap, CRON_RESTART);
+    assert_int_equal(eco->apps[2].cron_overlap, CRON_RESTART);
+}
+
+static void an_alias_counts_when_the_key_says_nothing(void **state)
+{
+    AUTOECO struct ecosystem *eco =
+        load("{\"script\":\"\",\"exec\":\"a.js\",\"log_file\":false,\"log\":\"x.log\"}");
+    assert_string_equal(eco->apps[0].script, "a.js");
+    assert_string_equal(eco->apps[0].log_file, "x.log");
+}
+
+static void appends_the_name_of_the_environment(void **state)
+{
+    AUTOECO struct ecosystem *eco =
+        load("[{\"name\":\"a\",\"script\":\"x\",\"append_env_to_name\":true,\"env_production\":{}},"
+             "{\"script\":\"y.js\",\"append_env_to_name\":true,\"env_production\":{}},"
+             "{\"name\":\"c\",\"script\":\"x\",\"env_production\":{}}]");
+    ecosystem_select_env(eco, "production");
+    assert_string_equal(eco->apps[0].name, "a-production");
+    assert_string_equal(eco->apps[1].name, "y-production");
+    assert_string_equal(eco->apps[2].name, "c");
+}
+
+static void refuses_apps_that_wait_for_each_other(void **state)
+{
+    AUTOSTRLIST struct strlist env = {0};
+    struct config_error error;
+    char space[CONFIG_ERROR_TEXT];
+    strlist_add(&env, "PATH=/bin:/usr/bin");
+    AUTOECO struct ecosystem *bad =
+        load("[{\"name\":\"a\",\"script\":\"true\",\"depends_on\":[\"b\",\"elsewhere\"]},\n"
+             "{\"name\":\"b\",\"script\":\"true\",\"depends_on\":\"c\"},\n"
+             "{\"name\":\"c\",\"script\":\"true\",\"depends_on\":\"a\"}]");
+    assert_int_equal(ecosystem_resolve(bad, "/tmp", &env, &error), ERR_INVALID);
+    assert_string_equal(config_error_format(&error, space),
+                        "apps.json:1: app \"a\": key \"depends_on\": apps wait for each other: a → "
+                        "b → c → a");
+    AUTOECO struct ecosystem *itself =
+        load("{\"name\":\"a\",\"script\":\"true\",\"depends_on\":[\"a\"]}");
+    assert_int_equal(ecosystem_resolve(itself, "/tmp", &env, &error), ERR_INVALID);
+    AUTOECO struct ecosystem *good =
+        load("[{\"name\":\"a\",\"script\":\"true\",\"depends_on\":[\"b\",\"c\"]},\n"
+             "{\"name\":\"b\",\"script\":\"true\",\"depends_on\":\"c\"},\n"
+             "{\"name\":\"c\",\"script\":\"true\"}]");
+    assert_int_equal(ecosystem_resolve(good, "/tmp", &env, &error), 0);
+}
+
+/* What proctor-load says of a file. */
+static void answers(const char *path, const char *answer, int code, const char *message)
+{
+    struct ecosystem *eco = NULL;
+    struct config_error error;
+    char space[CONFIG_ERROR_TEXT];
+    int r = ecosystem_load_answer(path, answer, strlen(answer), &eco, NULL, &error);
+    assert_int_equal(r, code);
+    if (r < 0)
+        assert_string_equal(config_error_format(&error, space), message);
+    ecosystem_free(eco);
+}
+
+static void reads_what_the_loader_says(void **state)
+{
+    answers("a.yml", "{\"value\":\n{\"apps\":\n[{\"script\":\"a\"}]}}\n", 0, NULL);
+    answers("a.yml", "{\"value\":\n{\"apps\":\n[{\"name\":\"a\"}]}}\n", ERR_INVALID,
+            "a.yml:3: app \"a\": key \"script\": missing; every app needs one");
+    answers("a.config.js", "{\"value\":[{\"name\":\"a\",\"scirpt\":1}]}\n", ERR_INVALID,
+            "a.config.js: app \"a\": key \"script\": missing; every app needs one; did you mean "
+            "\"script\" for \"scirpt\"?");
+    answers("a.config.js",
+            "{\"value\":[{\"name\":\"a\",\"script\":\"x\"},{\"name\":\"a\",\"script\":\"x\"}]}\n",
+            ERR_INVALID, "a.config.js: app \"a\": key \"name\": another app has this name too");
+    answers("a.config.js", "{\"error\":{\"text\":\"Error: no\",\"line\":3,\"column\":7}}\n",
+            ERR_SYNTAX, "a.config.js:3:7: Error: no");
+    answers("a.config.js", "{\"error\":{\"text\":\"no end\"}}\n", ERR_SYNTAX,
+            "a.config.js: no end");
+    answers("a.config.js", "{\"error\":5}\n", ERR_SYNTAX, "a.config.js: cannot be read");
+    answers("a.config.js", "[]", ERR_SYNTAX, "a.config.js: nothing was read from it");
 }
 
 static void tells_that_interpreter_arguments_are_without_effect(void **state)
@@ -392,9 +531,6 @@ static void reports_files_that_cannot_be_read(void **state)
     assert_int_equal(ecosystem_load_file("/nonexistent/a.json", &eco, NULL, &error), -2);
     assert_string_equal(config_error_format(&error, space),
                         "/nonexistent/a.json: cannot be read: No such file or directory");
-    assert_int_equal(ecosystem_load_file("a.config.js", &eco, NULL, &error), ERR_UNSUPPORTED);
-    assert_string_equal(config_error_format(&error, space),
-                        "a.config.js: only JSON files can be read; write the apps as JSON");
     assert_int_equal(ecosystem_load_file("/dev/zero", &eco, NULL, &error), ERR_NO_FILE);
     assert_string_equal(config_error_format(&error, space),
                         "/dev/zero: cannot be read: not a regular file");
@@ -417,9 +553,19 @@ static void loads_a_file(void **state)
 
 static void knows_file_names(void **state)
 {
-    assert_true(ecosystem_is_file_name("a.json"));
-    assert_true(ecosystem_is_file_name("x/ecosystem.config.cjs"));
-    assert_false(ecosystem_is_file_name("server.js"));
+    static const struct {
+        const char *name;
+        enum ecosystem_file kind;
+    } cases[] = {
+        {"a.json", FILE_JSON},         {"a.json5", FILE_JSON},        {"a.jsonc", FILE_JSON},
+        {"x/a.yml", FILE_YAML},        {"a.yaml", FILE_YAML},         {"a.config.js", FILE_SCRIPT},
+        {"a.config.cjs", FILE_SCRIPT}, {"a.config.mjs", FILE_SCRIPT}, {"a.config.ts", FILE_SCRIPT},
+        {"server.js", FILE_NONE},      {"config.js", FILE_NONE},      {"a.ts", FILE_NONE},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(ecosystem_file_kind(cases[i].name), cases[i].kind);
+        assert_int_equal(ecosystem_is_file_name(cases[i].name), cases[i].kind != FILE_NONE);
+    }
 }
 
 static void limits_the_number_of_apps(void **state)
@@ -457,6 +603,7 @@ int main(void)
         cmocka_unit_test(accepts_every_shape),
         cmocka_unit_test(refuses_other_shapes),
         cmocka_unit_test(names_line_and_column_of_syntax_errors),
+        cmocka_unit_test(takes_what_people_write_for_json),
         cmocka_unit_test(names_what_was_expected_and_found),
         cmocka_unit_test(keeps_found_text_printable_and_short),
         cmocka_unit_test(tells_the_line_inside_a_list_and_an_environment),
@@ -468,7 +615,14 @@ int main(void)
         cmocka_unit_test(warns_of_unknown_keys_with_the_nearest),
         cmocka_unit_test(finds_the_slip_behind_a_missing_key),
         cmocka_unit_test(hands_out_the_warnings_of_a_file_that_cannot_be_used),
-        cmocka_unit_test(warns_of_keys_that_are_not_supported),
+        cmocka_unit_test(warns_of_keys_that_nobody_acts_on),
+        cmocka_unit_test(warns_where_pm2_means_something_else),
+        cmocka_unit_test(keeps_the_settings_of_restarts_of_one_mind),
+        cmocka_unit_test(a_job_is_not_interrupted_by_its_times),
+        cmocka_unit_test(an_alias_counts_when_the_key_says_nothing),
+        cmocka_unit_test(appends_the_name_of_the_environment),
+        cmocka_unit_test(refuses_apps_that_wait_for_each_other),
+        cmocka_unit_test(reads_what_the_loader_says),
         cmocka_unit_test(tells_that_interpreter_arguments_are_without_effect),
         cmocka_unit_test(limits_the_warnings_and_counts_the_rest),
         cmocka_unit_test(makes_text_of_every_environment_value),

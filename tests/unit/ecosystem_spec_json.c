@@ -61,6 +61,7 @@ static void comes_back_as_it_was(void **state)
     set(&spec, "log_keep", "3");
     set(&spec, "inspector", "true");
     set(&spec, "env_inherit", "false");
+    set(&spec, "exec_mode", "cluster");
     static const char *const profiling[] = {"on-demand", "false", "always"};
     for (size_t i = 0; i < ARRAY_SIZE(profiling); i++) {
         set(&spec, "profiling", profiling[i]);
@@ -119,7 +120,10 @@ static void checks_types_and_ranges_again(void **state)
            "app \"api\": key \"instances\": expected at most 512 instances, found 1000");
     refuse("max_restarts", "1.5",
            "app \"api\": key \"max_restarts\": expected a whole number, found 1.5");
-    refuse("env", "{\"A\":{}}", "app \"api\": key \"env.A\": expected a string");
+    refuse("out_file", "\"x.log\"",
+           "app \"api\": key \"out_file\": expected an absolute path, found \"x.log\"");
+    refuse("env_file", "[\".env\"]",
+           "app \"api\": key \"env_file\": expected an absolute path, found \".env\"");
     refuse("env", "{\"A\":\"\\u0000\"}", "app \"api\": key \"env.A\": contains a NUL character");
     refuse("args", "[null]",
            "app \"api\": key \"args\": expected only strings in the list, found null");
