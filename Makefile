@@ -53,7 +53,7 @@ endif
 DEFS := -D_GNU_SOURCE -DPROCTOR_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"'
 COMPILE = $(CC) -std=gnu11 $(DEFS) -I. $(DEPS_C) $(WARN) $(HARD) $($(MODE)_C) $(CFLAGS)
 DO_LINK = $(CC) $(LINK) $($(MODE)_L) $(LDFLAGS)
-DEPS_L := -luv -ljansson -lwebsockets -lcurl -lsqlite3 -lssl -lcrypto -lzstd -lz -lpthread -lm
+DEPS_L := -luv -ljansson -lwebsockets -lcurl -lsqlite3 -lyaml -lssl -lcrypto -lzstd -lz -lpthread -lm
 
 # Layers: an archive per folder, without its main.o.  NEEDS_x: the archives that x is linked with, in link order.
 FOLDER_base := lib/base
@@ -69,12 +69,13 @@ FOLDER_cli := supervisor/cli
 FOLDER_top := supervisor/cli/top
 FOLDER_unpack := supervisor/cli/unpack
 FOLDER_away := supervisor/cli/away
+FOLDER_load := supervisor/cli/load
 FOLDER_agent := agent
 FOLDER_inspector := agent/inspector
 FOLDER_store := remote/store
 FOLDER_remote := remote
 FOLDER_analyze := remote/analyze
-LAYERS := base keep secure pack wire profile ecosystem supervisor keeper cli top unpack away agent inspector store remote analyze
+LAYERS := base keep secure pack wire profile ecosystem supervisor keeper cli top unpack away load agent inspector store remote analyze
 NEEDS_base := base
 NEEDS_keep := keep
 NEEDS_secure := secure base
@@ -87,6 +88,7 @@ NEEDS_keeper := keeper keep
 NEEDS_cli := cli ecosystem wire base
 NEEDS_top := top profile base
 NEEDS_unpack := pack base
+NEEDS_load := load ecosystem base
 NEEDS_away := away cli wire secure base
 NEEDS_agent := agent wire pack secure base
 NEEDS_inspector := inspector wire base
@@ -96,7 +98,7 @@ NEEDS_analyze := analyze profile pack base
 
 # Programs: name = layer whose main.o it is.
 PROGRAMS := proctor:cli proctord:supervisor proctor-agent:agent proctor-probe:inspector proctor-top:top \
-            proctor-away:away proctor-unpack:unpack proctor-console:remote proctor-analyze:analyze
+            proctor-away:away proctor-unpack:unpack proctor-load:load proctor-console:remote proctor-analyze:analyze
 BIN_PROGRAMS := proctor proctor-console
 program_name = $(firstword $(subst :, ,$1))
 program_layer = $(lastword $(subst :, ,$1))
@@ -120,6 +122,7 @@ $B/obj/%.o: %.S Makefile
 	$(if $(V),,@echo "  AS    $<")
 	$(Q)$(COMPILE) -c -o $@ $<
 $B/obj/remote/openapi_file.o: remote/openapi.json
+$B/obj/supervisor/cli/load/loader_text.o: supervisor/cli/load/loader.js
 $B/obj/remote/assets_bytes.o: build/web/assets.bin
 
 # The console's page: one file of bytes and its table, the same for every build.  The folders are among what it is made

@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
 #include "lib/base/str.h"
+#include "supervisor/cli/app_load.h"
 #include "supervisor/cli/app_request.h"
 #include "supervisor/cli/args.h"
 #include "supervisor/cli/cmd.h"
@@ -62,11 +63,11 @@ static void say_warnings(const struct strlist *warnings)
         say_note("warning: %s", warnings->items[i]);
 }
 
-static int load(const char *path, struct ecosystem **ret_eco)
+static int load(const char *path, const char *env_name, struct ecosystem **ret_eco)
 {
     struct config_error error = {0};
     AUTOSTRLIST struct strlist warnings = {0};
-    if (ecosystem_load_file(path, ret_eco, &warnings, &error) == 0)
+    if (app_load(path, env_name, ret_eco, &warnings, &error) == 0)
         return CMD_DONE;
     say_warnings(&warnings);
     return say_config_error(&error);
@@ -75,7 +76,7 @@ static int load(const char *path, struct ecosystem **ret_eco)
 int app_file_load(const char *path, const char *env_name, json_t *apps)
 {
     AUTOECO struct ecosystem *eco = NULL;
-    int code = load(path, &eco);
+    int code = load(path, env_name, &eco);
     if (code != CMD_DONE)
         return code;
     if (env_name)
@@ -94,7 +95,7 @@ int app_file_load(const char *path, const char *env_name, json_t *apps)
 int app_file_names(const char *path, struct strlist *names)
 {
     AUTOECO struct ecosystem *eco = NULL;
-    int code = load(path, &eco);
+    int code = load(path, NULL, &eco);
     if (code != CMD_DONE)
         return code;
     for (size_t i = 0; i < eco->count; i++) {

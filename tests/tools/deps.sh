@@ -39,6 +39,7 @@ openssl libssl-dev
 sqlite3 libsqlite3-dev
 libzstd libzstd-dev
 zlib zlib1g-dev
+yaml-0.1 libyaml-dev
 LIBRARIES
     # The flavours of libcurl for other TLS libraries have the same .pc file.
     has_library libcurl && has_tool curl-config && curl-config --ssl-backends | grep -q OpenSSL || needed+=(libcurl4-openssl-dev)
@@ -173,7 +174,7 @@ if [ ${#needed[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 ] || ! has_fuzzer; then
     fi
 fi
 
-flags=$(pkg-config --cflags libuv jansson libwebsockets openssl sqlite3 libzstd zlib libcurl)
+flags=$(pkg-config --cflags libuv jansson libwebsockets openssl sqlite3 libzstd zlib libcurl yaml-0.1)
 mkdir -p "$(dirname "$out")"
 {
     echo "DEPS_C := $flags"

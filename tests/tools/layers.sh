@@ -48,6 +48,7 @@ only 'jansson\.h' 'lib/base/json|lib/wire/|ecosystem/|supervisor/cli/|supervisor
 only 'libwebsockets\.h' 'agent/inspector/|agent/uplink|remote/(http|live|agents)'
 only 'curl/.*' 'agent/enrol|supervisor/cli/away/https'
 only 'openssl/.*' 'lib/secure/'
+only 'yaml\.h' 'supervisor/cli/load/'
 only 'sqlite3\.h' 'remote/store/'
 only 'zstd\.h|zlib\.h' 'lib/pack/'
 
