@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,9 @@ static int read_escape(struct reader *rd, struct buf *out)
         return unexpected(rd);
     char c = *rd->at;
     const char *letter = c ? strchr(letters, c) : NULL;
+    /* The character stands for itself, whatever its length. */
+    if (c & 0x80)
+        return 0;
     if (c == 'u' || c == 'x') {
         unsigned value;
         char text[4];
@@ -298,6 +302,8 @@ static int read_number(struct reader *rd, struct node *n)
                        (*text != '0' || len == 1 || !isdigit((unsigned char)text[1]));
         rd->at = p + len;
         double value = strtod(text, NULL);
+        if (!is_json && isinf(value))
+            return error_at(rd, "a number is too large");
         set_number(n, negative ? -value : value, start, (size_t)(rd->at - start), is_json);
     }
     return word_len(rd) ? unexpected(rd) : 0;

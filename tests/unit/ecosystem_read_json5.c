@@ -34,6 +34,7 @@ static void takes_what_json_does_not(void **state)
     means("['it\\'s', 'say \"x\"', \"it's\"]", "[\"it's\",\"say \\\"x\\\"\",\"it's\"]");
     means("['a\\\nb', 'a\\\r\nb', '\\x41\\u0042\\ud83d\\ude00\\v\\q']",
           "[\"ab\",\"ab\",\"AB😀\\u000bq\"]");
+    means("['\\ä']", "[\"ä\"]");
     means("[0x1F, -0x10, +5, .5, 5., 1e3, -0, 1.50]", "[31,-16,5,0.5,5,1e3,-0,1.50]");
     means("[true, false, null]", "[true,false,null]");
     means("{true: 1, null: 2}", "{\"true\":1,\"null\":2}");
@@ -84,11 +85,13 @@ static void says_where_and_what_is_wrong(void **state)
     refuses("['\\u12g4']", 1, 7, "a hexadecimal digit is missing");
     refuses("['\\1']", 1, 4, "a backslash before a digit has no meaning");
     refuses("[NaN]", 1, 2, "unexpected word 'NaN'; a string stands in quotes");
+    refuses("[+1e999]", 1, 8, "a number is too large");
     refuses("[-]", 1, 2, "unexpected character '-'");
     refuses("[0x]", 1, 3,
             "unexpected character 'x'; a comma, a colon or a quote is missing before it");
     refuses("[1_000]", 1, 3, "unexpected character '_'");
     refuses("[\"\xff\"]", 1, 3, "a string is not UTF-8");
+    refuses("['\\\xfb']", 1, 4, "a string is not UTF-8");
     refuses("{\xff: 1}", 1, 2, "a key is not UTF-8");
     refuses("{a: 1, 'a': 2}", 1, 0, "given twice in the same object, first on line 1");
     refuses("{'\\0': 2}", 1, 0, "a key contains a NUL character");

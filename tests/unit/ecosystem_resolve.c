@@ -246,7 +246,10 @@ static void resolving_twice_changes_nothing(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(scripts); i++) {
         struct config_error error;
         AUTOSPEC struct app_spec spec = {0}, before = {0};
-        assert_int_equal(resolve(&spec, &error, PAIRS("script", scripts[i], "args", "x")), 0);
+        assert_int_equal(resolve(&spec, &error,
+                                 PAIRS("script", scripts[i], "args", "x", "instances", "2", "port",
+                                       "80", "source_map_support", "true", "out_file", "o.log")),
+                         0);
         app_spec_copy(&before, &spec);
         assert_int_equal(app_spec_resolve(&spec, "/", &environment, &error), 0);
         assert_true(app_spec_equal(&before, &spec));
@@ -273,6 +276,111 @@ static void refuses_paths_that_cannot_travel(void **state)
     assert_string_equal(error.text, "the argument \"a?\" is not UTF-8");
 }
 
+static void puts_files_of_variables_under_env(void **state)
+{
+    struct config_error error;
+    char space[CONFIG_ERROR_TEXT];
+    AUTOSPEC struct app_spec spec = {0};
+    make_file("app/one.env", "A=file\nB=file\nPORT=1\n", 21, 0600);
+    make_file("app/two.env", "B=two\nC='x y'\n", 14, 0600);
+    make_file("app/bad.env", "A=1\n\xff", 5, 0600);
+    assert_int_equal(resolve(&spec, &error,
+                             PAIRS("script", "server.js", "env", "A=own", "env_file", "one.env",
+                                   "port", "3000")),
+                     0);
+    AUTOFREE char *path = at("app/one.env");
+    assert_string_equal(spec.env_file.items[0], path);
+    assert_string_equal(env_get(&spec.env, "A"), "own");
+    assert_string_equal(env_get(&spec.env, "B"), "file");
+    assert_string_equal(env_get(&spec.env, "PORT"), "3000");
+    strlist_add(&spec.env_file, "two.env");
+    env_unset(&spec.env, "B");
+    assert_int_equal(app_spec_resolve(&spec, top, &environment, &error), 0);
+    assert_string_equal(env_get(&spec.env, "B"), "two");
+    assert_string_equal(env_get(&spec.env, "C"), "x y");
+    refuses("env_file", "cannot read @/app/no.env: No such file or directory",
+            PAIRS("script", "server.js", "env_file", "no.env"));
+    AUTOSPEC struct app_spec bad = {0};
+    assert_int_equal(
+        resolve(&bad, &error, PAIRS("script", "server.js", "name", "x", "env_file", "bad.env")),
+        ERR_INVALID);
+    AUTOFREE char *whole = xasprintf("%s/app/bad.env: app \"x\": is not UTF-8", top);
+    assert_string_equal(config_error_format(&error, space), whole);
+}
+
+static void env_counts_more_than_port(void **state)
+{
+    struct config_error error;
+    AUTOSPEC struct app_spec spec = {0};
+    assert_int_equal(
+        resolve(&spec, &error, PAIRS("script", "server.js", "env", "PORT=80", "port", "3000")), 0);
+    assert_string_equal(env_get(&spec.env, "PORT"), "80");
+}
+
+static void makes_paths_of_files_absolute(void **state)
+{
+    struct config_error error;
+    AUTOSPEC struct app_spec spec = {0};
+    AUTOFREE char *out = at("app/logs/out.log"), *pid = at("x.pid");
+    assert_int_equal(resolve(&spec, &error,
+                             PAIRS("script", "server.js", "out_file", "logs/out.log", "error_file",
+                                   "NULL", "log_file", "true", "pid_file", "../x.pid")),
+                     0);
+    assert_string_equal(spec.out_file, out);
+    assert_string_equal(spec.error_file, "/dev/null");
+    assert_string_equal(spec.log_file, "true");
+    assert_string_equal(spec.pid_file, pid);
+}
+
+static void has_mode(enum exec_mode mode, const char *const *pairs)
+{
+    struct config_error error;
+    AUTOSPEC struct app_spec spec = {0};
+    assert_int_equal(resolve(&spec, &error, pairs), 0);
+    assert_int_equal(spec.exec_mode, mode);
+}
+
+static void shares_ports_when_instances_of_node_were_given(void **state)
+{
+    has_mode(EXEC_FORK, PAIRS("script", "server.js"));
+    has_mode(EXEC_CLUSTER, PAIRS("script", "server.js", "instances", "1"));
+    has_mode(EXEC_CLUSTER, PAIRS("script", "server.js", "instances", "max"));
+    has_mode(EXEC_FORK, PAIRS("script", "server.js", "instances", "2", "exec_mode", "fork"));
+    has_mode(EXEC_CLUSTER, PAIRS("script", "server.js", "exec_mode", "cluster"));
+    has_mode(EXEC_FORK, PAIRS("script", "job.PY", "instances", "2"));
+}
+
+static void gives_source_maps_to_node_alone(void **state)
+{
+    struct config_error error;
+    AUTOSPEC struct app_spec spec = {0}, other = {0};
+    assert_int_equal(
+        resolve(&spec, &error,
+                PAIRS("script", "server.js", "source_map_support", "true", "node_args", "--x")),
+        0);
+    assert_int_equal(spec.node_args.count, 2);
+    assert_string_equal(spec.node_args.items[1], "--enable-source-maps");
+    assert_int_equal(
+        resolve(&other, &error, PAIRS("script", "job.PY", "source_map_support", "true")), 0);
+    assert_int_equal(other.node_args.count, 0);
+}
+
+static void looks_users_and_groups_up(void **state)
+{
+    struct config_error error;
+    AUTOSPEC struct app_spec spec = {0};
+    refuses("uid", "there is no user \"nobody-of-that-name\"",
+            PAIRS("script", "server.js", "uid", "nobody-of-that-name"));
+    refuses("gid", "there is no group \"no-such-group\"",
+            PAIRS("script", "server.js", "gid", "no-such-group"));
+    if (geteuid() != 0)
+        refuses("uid", "only root can start apps as another user",
+                PAIRS("script", "server.js", "user", "root"));
+    AUTOFREE char *self = xasprintf("%u", geteuid());
+    assert_int_equal(resolve(&spec, &error, PAIRS("script", "server.js", "uid", self)), 0);
+    assert_string_equal(spec.uid, self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +396,12 @@ int main(void)
         cmocka_unit_test(names_app_and_line_in_errors),
         cmocka_unit_test(resolving_twice_changes_nothing),
         cmocka_unit_test(refuses_paths_that_cannot_travel),
+        cmocka_unit_test(puts_files_of_variables_under_env),
+        cmocka_unit_test(env_counts_more_than_port),
+        cmocka_unit_test(makes_paths_of_files_absolute),
+        cmocka_unit_test(shares_ports_when_instances_of_node_were_given),
+        cmocka_unit_test(gives_source_maps_to_node_alone),
+        cmocka_unit_test(looks_users_and_groups_up),
     };
     return cmocka_run_group_tests(tests, make_all, remove_all);
 }

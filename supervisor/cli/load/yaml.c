@@ -185,7 +185,7 @@ static int copy_tree(struct reader *rd, const struct node *from, struct node *to
     for (const struct node *child = from->first; r == 0 && child; child = child->next) {
         struct node *copy = node_add(to);
         copy->key = xstrdup_null(child->key);
-        copy->key_line = line;
+        copy->key_line = child->key ? line : 0;
         r = copy_tree(rd, child, copy, line, depth + 1);
     }
     return r;
