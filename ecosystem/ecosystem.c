@@ -202,6 +202,8 @@ int ecosystem_load_answer(const char *path, const char *text, size_t len,
 {
     AUTONODE struct node root = {0};
     int r = read_json(text, len, &root, reterr);
+    if (r == ERR_SYNTAX)
+        config_error_set(reterr, r, 0, NULL, "what it answered cannot be read");
     struct node *first = r == 0 && root.kind == NODE_OBJECT ? root.first : NULL;
     if (ecosystem_file_kind(path) == FILE_SCRIPT)
         node_forget_lines(&root);

@@ -458,6 +458,9 @@ static void reads_what_the_loader_says(void **state)
     answers("a.config.js", "{\"error\":{\"text\":\"no end\"}}\n", ERR_SYNTAX,
             "a.config.js: no end");
     answers("a.config.js", "{\"error\":5}\n", ERR_SYNTAX, "a.config.js: cannot be read");
+    answers("a.config.js", "garbage\n", ERR_SYNTAX, "a.config.js: what it answered cannot be read");
+    answers("a.yml", "{\"value\":\n{\"a\":1,\n\"a\":2}}", ERR_INVALID,
+            "a.yml:3: key \"a\": given twice in the same object, first on line 2");
     answers("a.config.js", "[]", ERR_SYNTAX, "a.config.js: nothing was read from it");
 }
 

@@ -35,6 +35,7 @@ struct script {
     int timeout_ms;
     bool timed_out;
     bool too_big;
+    bool unwanted;      /* nobody reads our answer any more */
     int status;         /* of wait(2) */
     struct buf *answer; /* whole, or of no use */
     struct buf printed; /* the beginning of what it printed */
@@ -80,7 +81,7 @@ static bool take(struct script *s, int fd)
 static void take_rest(struct script *s, int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    while (poll(&p, 1, 0) > 0 && take(s, fd))
+    while (poll(&p, 1, 0) > 0 && take(s, fd) && (fd == s->answer_fd || !s->printed_cut))
         continue;
 }
 
@@ -90,23 +91,25 @@ static void watch(struct script *s)
     int64_t deadline = now_ms() + s->timeout_ms;
     struct pollfd p[] = {{.fd = s->pidfd, .events = POLLIN},
                          {.fd = s->answer_fd, .events = POLLIN},
-                         {.fd = s->printed_fd, .events = POLLIN}};
-    while (!(p[0].revents & POLLIN) && !s->too_big) {
+                         {.fd = s->printed_fd, .events = POLLIN},
+                         {.fd = STDOUT_FILENO}};
+    while (!(p[0].revents & POLLIN) && !s->too_big && !s->unwanted) {
         int64_t left = deadline - now_ms();
         s->timed_out = left <= 0;
         if (s->timed_out)
             return;
         if (poll(p, ARRAY_SIZE(p), (int)left) < 0)
             continue;
-        for (size_t i = 1; i < ARRAY_SIZE(p); i++)
+        for (size_t i = 1; i <= 2; i++)
             if (p[i].revents && !take(s, p[i].fd))
                 p[i].fd = -1;
+        s->unwanted = p[3].revents & (POLLERR | POLLHUP);
     }
 }
 
 static void finish(struct script *s)
 {
-    if (s->timed_out || s->too_big)
+    if (s->timed_out || s->too_big || s->unwanted)
         (void)kill(s->pid, SIGKILL);
     while (waitpid(s->pid, &s->status, 0) < 0 && errno == EINTR)
         continue;
