@@ -95,6 +95,16 @@ static int set_string(const struct option *o, void *field, const struct node *v,
     return r;
 }
 
+/* PM2 takes an empty text for none. */
+static int set_text(const struct option *o, void *field, const struct node *v,
+                    struct config_error *reterr)
+{
+    if (v->kind != NODE_STRING || v->len > 0)
+        return set_string(o, field, v, reterr);
+    replace_string(field, NULL);
+    return 0;
+}
+
 static int set_name(const struct option *o, void *field, const struct node *v,
                     struct config_error *reterr)
 {
@@ -112,7 +122,7 @@ static int set_log_file(const struct option *o, void *field, const struct node *
                         struct config_error *reterr)
 {
     if (v->kind != NODE_BOOL)
-        return v->kind == NODE_STRING ? set_string(o, field, v, reterr) : wrong_type(o, v, reterr);
+        return v->kind == NODE_STRING ? set_text(o, field, v, reterr) : wrong_type(o, v, reterr);
     replace_string(field, v->truth ? "true" : NULL);
     return 0;
 }
@@ -492,7 +502,7 @@ typedef int (*set_cb)(const struct option *o, void *field, const struct node *v,
 
 // clang-format off
 static const set_cb setters[] = {
-    [OPTION_NAME] = set_name, [OPTION_STRING] = set_string, [OPTION_PATH] = set_string,
+    [OPTION_NAME] = set_name, [OPTION_STRING] = set_string, [OPTION_TEXT] = set_text, [OPTION_PATH] = set_text,
     [OPTION_LOG_FILE] = set_log_file, [OPTION_VARIABLE] = set_variable_name, [OPTION_USER] = set_user,
     [OPTION_CRON] = set_cron, [OPTION_ZONE] = set_zone, [OPTION_LIST] = set_list,
     [OPTION_FILES] = set_files, [OPTION_NAMES] = set_names, [OPTION_WATCH] = set_watch,

@@ -137,7 +137,7 @@ const struct option options[] = {
      "What it prints is dropped."},
     {"log_type", {0}, OPTION_WORD, FIELD(log_type), 0, 0, log_types, false, "raw",
      "Whether log files hold the lines as they are or a JSON object for each."},
-    {"log_date_format", {0}, OPTION_STRING, FIELD(log_date_format), 0, 0, NULL, false, NULL,
+    {"log_date_format", {0}, OPTION_TEXT, FIELD(log_date_format), 0, 0, NULL, false, NULL,
      "The form of the time before each line, as of day.js: YYYY-MM-DD HH:mm:ss."},
     {"time", {0}, OPTION_BOOL, FIELD(time), 0, 0, NULL, false, "false",
      "The same as log_date_format YYYY-MM-DDTHH:mm:ss."},
@@ -180,6 +180,7 @@ struct kind {
 static const struct kind kinds[] = {
     [OPTION_NAME] = {STORE_STRING, "a string"},
     [OPTION_STRING] = {STORE_STRING, "a string"},
+    [OPTION_TEXT] = {STORE_STRING, "a string"},
     [OPTION_PATH] = {STORE_STRING, "the path of a file"},
     [OPTION_LOG_FILE] = {STORE_STRING, "the path of a file, true or false"},
     [OPTION_VARIABLE] = {STORE_STRING, "the name of a variable"},

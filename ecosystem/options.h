@@ -11,7 +11,8 @@
 enum option_type {
     OPTION_NAME, /* a string that is a valid app name */
     OPTION_STRING,
-    OPTION_PATH,     /* relative to the app's cwd */
+    OPTION_TEXT,     /* the same, and "" is nothing */
+    OPTION_PATH,     /* relative to the app's cwd; "" is nothing */
     OPTION_LOG_FILE, /* the same; true: the usual place, "true"; false: none */
     OPTION_VARIABLE, /* the name of an environment variable */
     OPTION_USER,     /* a name or a number, as text */

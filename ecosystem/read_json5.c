@@ -145,7 +145,7 @@ static int hex_digits(struct reader *rd, int count, unsigned *ret_value)
 static int unicode_escape(struct reader *rd, struct buf *out)
 {
     char text[4];
-    unsigned c, low;
+    unsigned c = 0, low = 0;
     int r = hex_digits(rd, 4, &c);
     if (r < 0)
         return r;

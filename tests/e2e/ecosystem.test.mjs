@@ -165,6 +165,16 @@ test('without node a program is no configuration, and YAML still is', async t =>
     assert.match(gone.stderr, /there is no file no\.config\.js|no\.config\.js: cannot be read: No such file/);
 });
 
+test('what a configuration leaves behind is not waited for', async t => {
+    const host = startHost(t);
+    const file = host.writeConfig(`require('child_process').spawn('sleep', ['60'], {stdio: 'inherit', detached: true}).unref();
+        setInterval(() => {}, 1000); module.exports = {apps: []};`, 'a.config.js');
+    const begin = Date.now();
+    await host.proctor(['load', file], { expectCode: 0 });
+    assert.ok(Date.now() - begin < 10000 * slow);
+    host.killAll();
+});
+
 test('Ctrl-C ends a configuration that does not', async t => {
     const host = startHost(t);
     const file = host.writeConfig('require("fs").writeFileSync("pid", String(process.pid)); setInterval(() => {}, 1000); module.exports = new Promise(() => {});',
