@@ -177,7 +177,7 @@ static int read_escape(struct reader *rd, struct buf *out)
     if (c & 0x80)
         return 0;
     if (c == 'u' || c == 'x') {
-        unsigned value;
+        unsigned value = 0;
         char text[4];
         rd->at++;
         if (c == 'u')
@@ -296,10 +296,11 @@ static int read_number(struct reader *rd, struct node *n)
         size_t len = decimal_len(p, rd->end);
         if (len == 0)
             return unexpected(rd);
+        if (*p == '0' && len > 1 && isdigit((unsigned char)p[1]))
+            return error_at(rd, "a number must not begin with 0");
         AUTOFREE char *text = xstrndup(p, len);
         bool is_json = *start != '+' && isdigit((unsigned char)*text) && text[len - 1] != '.' &&
-                       !strstr(text, ".e") && !strstr(text, ".E") &&
-                       (*text != '0' || len == 1 || !isdigit((unsigned char)text[1]));
+                       !strstr(text, ".e") && !strstr(text, ".E");
         rd->at = p + len;
         double value = strtod(text, NULL);
         if (!is_json && isinf(value))

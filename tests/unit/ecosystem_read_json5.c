@@ -86,6 +86,7 @@ static void says_where_and_what_is_wrong(void **state)
     refuses("['\\1']", 1, 4, "a backslash before a digit has no meaning");
     refuses("[NaN]", 1, 2, "unexpected word 'NaN'; a string stands in quotes");
     refuses("[+1e999]", 1, 8, "a number is too large");
+    refuses("[1, 007]", 1, 5, "a number must not begin with 0");
     refuses("[-]", 1, 2, "unexpected character '-'");
     refuses("[0x]", 1, 3,
             "unexpected character 'x'; a comma, a colon or a quote is missing before it");
