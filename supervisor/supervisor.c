@@ -207,7 +207,8 @@ int supervisor_start(struct supervisor *sup)
     int r = state_file_load(&sup->state_file);
     if (r < 0 && may_go_back(sup))
         return r;
-    warn_about_root();
+    if (!keep_link_again(&sup->keep))
+        warn_about_root();
     if (again) {
         each_instance(sup, instance_restore);
         survivors_stop(sup); /* of instances that nobody knows any more */
