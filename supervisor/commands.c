@@ -33,19 +33,40 @@ static void run_ping(struct peer *peer, const char *id, json_t *params)
     peer_result(peer, id, answer, -1);
 }
 
-static void run_list(struct peer *peer, const char *id, json_t *params)
+/* "targets", all when there are none.  False: answered with the reason. */
+static bool read_targets(struct peer *peer, const char *id, const json_t *params,
+                         struct targets *ret_targets)
 {
     AUTOSTRLIST struct strlist names = {0};
-    AUTOTARGETS struct targets targets = {0};
     char text[TARGETS_TEXT];
     json_to_strlist(json_object_get(params, "targets"), &names);
     if (names.count == 0)
         strlist_add(&names, "all");
-    int r = targets_resolve(peer->sup, &names, &targets, text);
-    if (r < 0) {
+    int r = targets_resolve(peer->sup, &names, ret_targets, text);
+    if (r < 0)
         peer_error(peer, id, r, text);
+    return r == 0;
+}
+
+static void run_why(struct peer *peer, const char *id, json_t *params)
+{
+    AUTOTARGETS struct targets targets = {0};
+    if (!read_targets(peer, id, params, &targets))
         return;
-    }
+    AUTOJSON json_t *answer = json_object();
+    json_t *list = json_array();
+    json_set_int(answer, "version", 1);
+    for (size_t i = 0; i < targets.count; i++)
+        (void)json_array_append_new(list, view_why(targets.items[i]));
+    (void)json_object_set_new(answer, "apps", list);
+    peer_result(peer, id, answer, -1);
+}
+
+static void run_list(struct peer *peer, const char *id, json_t *params)
+{
+    AUTOTARGETS struct targets targets = {0};
+    if (!read_targets(peer, id, params, &targets))
+        return;
     bool detail = json_get_bool(params, "detail", false);
     bool show_env = json_get_bool(params, "show_env", false);
     AUTOJSON json_t *answer = json_object();
@@ -299,12 +320,11 @@ static const struct command {
     const char *method;
     command_fn run;
 } commands[] = {
-    {"ping", run_ping},           {"app.apply", run_apply},
-    {"app.start", run_start},     {"app.stop", run_stop},
-    {"app.restart", run_restart}, {"app.reload", run_restart},
-    {"app.delete", run_delete},   {"app.list", run_list},
-    {"daemon.kill", run_kill},    {"daemon.upgrade", run_upgrade},
-    {"app.trigger", run_trigger}, {"log.reopen", run_reopen},
+    {"ping", run_ping},         {"app.apply", run_apply},        {"app.start", run_start},
+    {"app.stop", run_stop},     {"app.restart", run_restart},    {"app.reload", run_restart},
+    {"app.delete", run_delete}, {"app.list", run_list},          {"app.why", run_why},
+    {"daemon.kill", run_kill},  {"daemon.upgrade", run_upgrade}, {"app.trigger", run_trigger},
+    {"log.reopen", run_reopen},
 };
 
 bool command_run(struct peer *peer, const char *id, const char *method, json_t *params)

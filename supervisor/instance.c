@@ -94,10 +94,12 @@ void instance_free(struct instance *in)
     captures_forget_instance(&in->sup->captures, in);
     if (in->process)
         process_abandon(in->process);
+    exits_clear(&in->exits);
     ipc_close(in);
     triggers_instance_gone(&in->sup->triggers, in);
     keep_drop(&in->sup->keep, "i%d.pid", in->pm_id);
     keep_drop(&in->sup->keep, "i%d.error", in->pm_id);
+    keep_drop(&in->sup->keep, "i%d.exits", in->pm_id);
     if (in->logs_open) {
         in->open_handles += 2;
         logstream_close(&in->out, on_log_closed, in);
@@ -263,7 +265,10 @@ static bool passes(int r)
 static void launch(struct instance *in)
 {
     char *text = NULL;
-    in->asked_to_go = false;
+    in->asked_to_go = in->forced = false;
+    in->cause = CAUSE_NONE;
+    in->sent_signal = 0;
+    in->oom_before = oom_kills();
     uv_update_time(&in->sup->loop);
     in->history.started_ms = now_ms(in);
     in->started_wall_ms = loop_wall_ms();
@@ -353,6 +358,8 @@ static void do_force(struct instance *in)
     if (in->process && !process_has_ended(in->process))
         log_warn(0, "%s: did not end within %d ms, killed", instance_name(in),
                  in->app->spec.kill_timeout_ms);
+    in->forced = in->process != NULL;
+    instance_commit(in);
     (void)process_group_signal(in->pgid, SIGKILL);
 }
 
@@ -424,6 +431,49 @@ static void on_sweep(uv_timer_t *timer)
     exit_done(in);
 }
 
+/* What it was ended for; CAUSE_NONE: it went by itself. */
+static enum exit_cause asked_cause(const struct instance *in)
+{
+    if (!in->last_exit.asked || in->cause != CAUSE_NONE)
+        return in->last_exit.asked ? in->cause : CAUSE_NONE;
+    if (in->delete_when_stopped)
+        return CAUSE_DELETE;
+    return in->again ? CAUSE_RESTART : CAUSE_STOP;
+}
+
+/* Is it worth asking whether the kernel did it?  Shells say 137 for a child that SIGKILL ended. */
+static enum oom judge_oom(const struct instance *in, enum exit_cause asked)
+{
+    const struct exit_status *s = &in->last_exit.status;
+    bool killed = !s->unknown && s->code == (s->by_signal ? SIGKILL : 128 + SIGKILL);
+    if (asked != CAUSE_NONE || !killed || in->sent_signal == SIGKILL)
+        return OOM_NO;
+    return oom_judge(in->pgid, in->oom_before, in->history.started_ms);
+}
+
+static void note_exit(struct instance *in, enum instance_event event)
+{
+    AUTOBUF struct buf tail = BUF_INIT(LIMIT_STDERR_TAIL);
+    enum exit_cause asked = asked_cause(in);
+    enum oom oom = judge_oom(in, asked);
+    if (in->logs_open)
+        logstream_tail(&in->err, in->err_from, &tail);
+    struct exit_entry e = {
+        .seq = in->exits_handled,
+        .pid = in->pgid,
+        .status = in->last_exit.status,
+        .started_ms = in->started_wall_ms,
+        .uptime_ms = in->last_exit.uptime_ms,
+        .cause = exit_cause_of(&in->last_exit.status, asked, in->sent_signal, oom),
+        .then = exit_then_of(event),
+        .oom = oom,
+        .forced = in->forced,
+        .stderr_tail = exit_tail_of(buf_str(&tail)),
+    };
+    exits_add(&in->exits, &e);
+    instance_keep_exits(in);
+}
+
 static void exit_done(struct instance *in)
 {
     (void)uv_timer_stop(&in->timer);
@@ -432,6 +482,7 @@ static void exit_done(struct instance *in)
     int64_t ended_ms = in->history.started_ms + in->last_exit.uptime_ms;
     enum instance_event event =
         restart_rule(&in->app->spec, &in->history, ended_ms, stopping, in->again);
+    note_exit(in, event);
     if (event == EV_EXITED_AGAIN || event == EV_EXITED_LATER)
         in->restarts++;
     if (event == EV_EXITED_ERROR)

@@ -10,6 +10,7 @@
 
 #include "lib/base/list.h"
 #include "lib/base/procfs.h"
+#include "supervisor/exits.h"
 #include "supervisor/inspector.h"
 #include "supervisor/instance_state.h"
 #include "supervisor/logstream.h"
@@ -47,6 +48,7 @@ struct instance {
     bool sweeping;    /* the process is gone, members of its group are being ended */
     bool asked_to_go; /* this process was sent its one stop signal */
     bool start_due;   /* to be started since the supervisor starts */
+    bool forced;      /* this process did not go, and was killed */
 
     struct process *process; /* NULL: none */
     pid_t pgid;              /* of the last process: members may outlive it */
@@ -63,7 +65,11 @@ struct instance {
     int64_t created_wall_ms;
     int64_t started_wall_ms;
     struct exit_record last_exit;
-    char *error; /* why it is errored or failed to start; NULL when all is well */
+    struct exits exits;
+    enum exit_cause cause; /* what its process is being ended for; CAUSE_NONE: see by the flags */
+    int sent_signal;       /* to this process, by somebody through us; 0: none */
+    uint64_t oom_before;   /* oom_kills() when it was started */
+    char *error;           /* why it is errored or failed to start; NULL when all is well */
 
     bool logs_open;
     struct logstream out;

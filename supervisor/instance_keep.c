@@ -11,6 +11,7 @@
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
+#include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/procfs.h"
@@ -18,6 +19,7 @@
 #include "supervisor/app.h"
 #include "supervisor/instance.h"
 #include "supervisor/ipc.h"
+#include "supervisor/kept_json.h"
 #include "supervisor/logs.h"
 #include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
@@ -39,6 +41,7 @@ static uint32_t flags_of(const struct instance *in)
         {in->sweeping, SLOT_SWEEPING},
         {in->asked_to_go, SLOT_ASKED_TO_GO},
         {in->start_due, SLOT_START_DUE},
+        {in->forced, SLOT_FORCED},
         {in->user_opens, SLOT_USER_OPENS},
         {in->runtime.is_node, SLOT_IS_NODE},
         {last->set, SLOT_LAST_SET},
@@ -79,6 +82,9 @@ void instance_commit(struct instance *in)
         .last_code = in->last_exit.status.code,
         .last_at_ms = in->last_exit.at_ms,
         .last_uptime_ms = in->last_exit.uptime_ms,
+        .oom_before = in->oom_before,
+        .cause = in->cause,
+        .sent_signal = in->sent_signal,
     };
     slot_commit(in->slot, &life);
 }
@@ -93,6 +99,7 @@ static void read_life(struct instance *in, const struct slot_life *life)
     in->sweeping = flags & SLOT_SWEEPING;
     in->asked_to_go = flags & SLOT_ASKED_TO_GO;
     in->start_due = flags & SLOT_START_DUE;
+    in->forced = flags & SLOT_FORCED;
     in->user_opens = flags & SLOT_USER_OPENS;
     in->restarts = life->restarts;
     in->history = (struct restart_history){
@@ -110,6 +117,9 @@ static void read_life(struct instance *in, const struct slot_life *life)
                                            .minor = life->runtime_minor,
                                            .patch = life->runtime_patch};
     in->flags = (enum inspector_flags)life->inspector_flags;
+    in->oom_before = life->oom_before;
+    in->cause = life->cause < EXIT_CAUSE_COUNT ? life->cause : CAUSE_NONE;
+    in->sent_signal = life->sent_signal;
     in->last_exit = (struct exit_record){
         .set = flags & SLOT_LAST_SET,
         .status = {.by_signal = flags & SLOT_LAST_SIGNAL,
@@ -131,6 +141,20 @@ void instance_set_error(struct instance *in, char *text)
         (void)keep_put(&in->sup->keep, text, strlen(text), "i%d.error", in->pm_id);
     else
         keep_drop(&in->sup->keep, "i%d.error", in->pm_id);
+}
+
+void instance_keep_exits(struct instance *in)
+{
+    AUTOJSON json_t *record = json_object();
+    (void)json_object_set_new(record, "exits", exits_to_json(&in->exits));
+    kept_json_put(&in->sup->keep, record, "i%d.exits", in->pm_id);
+}
+
+static void read_exits(struct instance *in)
+{
+    AUTOJSON json_t *record = kept_json_get(&in->sup->keep, "i%d.exits", in->pm_id);
+    exits_clear(&in->exits);
+    exits_from_json(&in->exits, json_object_get(record, "exits"));
 }
 
 static void read_error(struct instance *in)
@@ -278,6 +302,7 @@ void instance_restore(struct instance *in)
         return;
     int r = slot_life(in->slot, &life);
     in->slot->pm_id = (unsigned)in->pm_id;
+    read_exits(in);
     if (r == 0) {
         read_life(in, &life);
         read_error(in);

@@ -14,5 +14,8 @@ void instance_commit(struct instance *in);
 /* Why it is errored or waits; takes the text, NULL: all is well. */
 void instance_set_error(struct instance *in, char *text);
 
+/* in->exits has changed. */
+void instance_keep_exits(struct instance *in);
+
 /* Reads it back and adopts the process, if there is one; nothing is done yet (instance_resume()). */
 void instance_restore(struct instance *in);

@@ -5,7 +5,7 @@
  * is ever given back.  When the keeper is gone the supervisor becomes the keeper (keep_link_become()).
  *
  * Names (i7: instance with pm_id 7):  lock  control  state  slots  hold  begun  triggers  agent.sock  agent.pid  agent.json
- *   i7.pid  i7.error  i7.ipc  i7.ipc.json  i7.ipc.part  i7.inspector     i7.out.r  i7.out.w  i7.out.file  i7.out.index  i7.out.lost   i7.err.…
+ *   i7.pid  i7.error  i7.exits  i7.ipc  i7.ipc.json  i7.ipc.part  i7.inspector     i7.out.r  i7.out.w  i7.out.file  i7.out.index  i7.out.lost   i7.err.…
  *   c/<capture id>.json  c/<capture id>.out  c/<capture id>.sock  c/<capture id>.pid                              */
 #pragma once
 

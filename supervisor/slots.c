@@ -15,9 +15,9 @@ enum {
     SLOTS_MAGIC = 0x70726f63,
     SLOTS_MAJOR = 2,
 #ifdef PROCTOR_NEXT
-    SLOTS_MINOR = 1,
+    SLOTS_MINOR = 2,
 #else
-    SLOTS_MINOR = 0,
+    SLOTS_MINOR = 1,
 #endif
     HEAD_BYTES = 4096,
     BOOT_ID_BYTES = 40,

@@ -50,6 +50,10 @@ struct slot_life {
     int32_t last_code;
     int64_t last_at_ms; /* wall clock */
     int64_t last_uptime_ms;
+    /* minor 1 */
+    uint64_t oom_before; /* oom_kills() when the process was started */
+    uint32_t cause;      /* enum exit_cause: what it is being ended for */
+    int32_t sent_signal; /* the last that somebody sent it through us */
 };
 
 enum {
@@ -66,6 +70,7 @@ enum {
     SLOT_LAST_ASKED = 1024,
     SLOT_LAST_UNKNOWN = 2048,
     SLOT_START_DUE = 4096, /* to be started since the supervisor starts */
+    SLOT_FORCED = 8192,    /* this process was killed, since it did not go */
 };
 
 /* The end of a process: written before it is reaped, `count` last. */

@@ -112,6 +112,27 @@ json_t *view_instance(struct instance *in, bool detail, bool show_env)
     return j;
 }
 
+/* ---- why ------------------------------------------------------------------------------------- */
+
+json_t *view_why(struct instance *in)
+{
+    AUTOFREE char *error = instance_explain(in);
+    AUTOJSON json_t *oldest_first = exits_to_json(&in->exits);
+    json_t *j = json_object(), *exits = json_array();
+    for (size_t i = json_array_size(oldest_first); i-- > 0;)
+        (void)json_array_append(exits, json_array_get(oldest_first, i));
+    json_set_string(j, "name", in->app->spec.name);
+    json_set_int(j, "instance", in->number);
+    json_set_int(j, "pm_id", in->pm_id);
+    json_set_string(j, "status", instance_state_word(in->state));
+    json_set_int(j, "pid", instance_pid(in));
+    json_set_int(j, "uptime_ms", in->process ? instance_uptime_ms(in) : 0);
+    json_set_int(j, "restart_time", in->restarts);
+    json_set_string(j, "error", error);
+    (void)json_object_set_new(j, "exits", exits);
+    return j;
+}
+
 /* ---- for a console --------------------------------------------------------------------------- */
 
 /* A capture that runs already is no reason here: it is over before the console has heard of its end. */

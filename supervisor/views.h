@@ -11,6 +11,9 @@ struct supervisor;
  * `show_env`. */
 json_t *view_instance(struct instance *in, bool detail, bool show_env);
 
+/* How its processes ended, the newest first, and why it is not online (proctor why). */
+json_t *view_why(struct instance *in);
+
 /* The answer of `host.list`: what a console may know of all instances.  Neither environment nor arguments nor paths, and
  * cheap, since it is asked for once a second.  The caller's reference. */
 json_t *view_host(struct supervisor *sup);

@@ -46,6 +46,7 @@ static const struct wire_method methods[] = {
     {"app.list", WIRE_CLI_TO_SUPERVISOR,
      FIELDS({"targets", WIRE_STRINGS, OPTIONAL, 0, LIMIT_APPS}, {"detail", WIRE_BOOL, OPTIONAL, 0, 0},
             {"show_env", WIRE_BOOL, OPTIONAL, 0, 0}), 0},
+    {"app.why", WIRE_CLI_TO_SUPERVISOR, FIELDS({"targets", WIRE_STRINGS, OPTIONAL, 0, LIMIT_APPS}), 0},
     {"app.trigger", WIRE_CLI_TO_SUPERVISOR,
      FIELDS(TARGETS, NAME("action", REQUIRED), {"param", WIRE_STRING, OPTIONAL, 0, LIMIT_IPC_SEND / 2},
             {"timeout_ms", WIRE_INT, REQUIRED, 1, LIMIT_TRIGGER_MS}), 0},
