@@ -1,5 +1,6 @@
 #include "supervisor/commands.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,11 @@
 #include "supervisor/app.h"
 #include "supervisor/control.h"
 #include "supervisor/instance.h"
+#include "supervisor/instance_keep.h"
+#include "supervisor/log_flush.h"
 #include "supervisor/operations.h"
 #include "supervisor/safe_mode.h"
+#include "supervisor/send_signal.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/targets.h"
 #include "supervisor/views.h"
@@ -215,6 +219,82 @@ static void run_delete(struct peer *peer, const char *id, json_t *params)
     change_targets(peer, id, params, ACTION_DELETED);
 }
 
+/* ---- flush, reset, signal -------------------------------------------------------------------- */
+
+/* One row of an answer, added to `list`; `error` NULL: it was done. */
+static void add_outcome(json_t *list, const struct instance *in, const char *error)
+{
+    json_t *j = json_object();
+    json_set_string(j, "name", in->app->spec.name);
+    json_set_int(j, "instance", in->number);
+    json_set_int(j, "pm_id", in->pm_id);
+    json_set_string(j, "error", error);
+    (void)json_array_append_new(list, j);
+}
+
+static void run_flush(struct peer *peer, const char *id, json_t *params)
+{
+    AUTOTARGETS struct targets targets = {0};
+    AUTOJSON json_t *answer = json_object();
+    char text[LOG_FLUSH_TEXT];
+    if (!read_targets(peer, id, params, &targets))
+        return;
+    json_t *list = json_array();
+    (void)json_object_set_new(answer, "instances", list);
+    for (size_t i = 0; i < targets.count; i++)
+        add_outcome(list, targets.items[i], log_flush(targets.items[i], text) < 0 ? text : NULL);
+    bool all = json_array_size(json_object_get(params, "targets")) == 0;
+    if (all && log_flush_own(peer->sup, text) < 0)
+        answer_warn(answer, text);
+    peer_result(peer, id, answer, -1);
+}
+
+static void run_reset(struct peer *peer, const char *id, json_t *params)
+{
+    AUTOTARGETS struct targets targets = {0};
+    AUTOJSON json_t *answer = json_object();
+    if (!read_targets(peer, id, params, &targets))
+        return;
+    json_t *list = json_array();
+    (void)json_object_set_new(answer, "instances", list);
+    for (size_t i = 0; i < targets.count; i++) {
+        targets.items[i]->restarts = 0;
+        instance_reset_counts(targets.items[i]);
+        add_outcome(list, targets.items[i], NULL);
+    }
+    supervisor_state_changed(peer->sup);
+    peer_result(peer, id, answer, -1);
+}
+
+static const char *signal_problem(int r)
+{
+    if (r == -ESRCH)
+        return "it has no process";
+    if (r == -EPERM)
+        return "SIGUSR1 opens the inspector of a Node process to everybody on this machine; "
+               "\"proctor profile\" takes profiles without that, --force sends it";
+    return r < 0 ? err_str(r) : NULL;
+}
+
+/* Noted as answered when it was sent: a supervisor that dies in between has it sent again rather than never. */
+static void run_signal(struct peer *peer, const char *id, json_t *params)
+{
+    AUTOTARGETS struct targets targets = {0};
+    AUTOJSON json_t *answer = json_object();
+    int sig = (int)json_get_int(params, "signal", 0);
+    bool force = json_get_bool(params, "force", false);
+    if (is_settled(peer, id) || !read_targets(peer, id, params, &targets))
+        return;
+    json_t *list = json_array();
+    (void)json_object_set_new(answer, "instances", list);
+    for (size_t i = 0; i < targets.count; i++)
+        add_outcome(list, targets.items[i],
+                    signal_problem(send_signal(targets.items[i], sig, force)));
+    operations_answered(&peer->sup->operations, id, answer);
+    state_file_store(&peer->sup->state_file);
+    peer_result(peer, id, answer, -1);
+}
+
 /* ---- apply ----------------------------------------------------------------------------------- */
 
 struct specs {
@@ -314,17 +394,84 @@ static void run_apply(struct peer *peer, const char *id, json_t *params)
     operation_go(op);
 }
 
+/* ---- scale ----------------------------------------------------------------------------------- */
+
+/* How many `app` shall have; 0 with a sentence. */
+static unsigned wanted_count(struct app *app, const json_t *params, char *text, size_t size)
+{
+    int64_t count =
+        json_get_int(params, "instances", app->spec.instances + json_get_int(params, "by", 0));
+    size_t others = supervisor_instance_count(app->sup) - list_count(&app->instances);
+    if (count < 1)
+        (void)snprintf(text, size,
+                       "%s has %d instances, and at least one stays: \"proctor stop\" stops an "
+                       "app, \"proctor delete\" forgets it",
+                       app->spec.name, app->spec.instances);
+    else if (count > LIMIT_INSTANCES_PER_APP || others + (size_t)count > LIMIT_INSTANCES)
+        (void)snprintf(text, size,
+                       "%lld instances are too many: an app may have %u, all of a host %u",
+                       (long long)count, LIMIT_INSTANCES_PER_APP, LIMIT_INSTANCES);
+    else
+        return (unsigned)count;
+    return 0;
+}
+
+/* The newest go first. */
+static void scale_to(struct operation *op, struct app *app, unsigned count)
+{
+    struct instance *in;
+    unsigned before = (unsigned)app->spec.instances;
+    app->spec.instances = (int)count;
+    app_scale(app);
+    for (unsigned number = LIMIT_INSTANCES_PER_APP; number-- > count;) {
+        in = app_instance(app, number);
+        if (!in)
+            continue;
+        in->cause = CAUSE_SCALE;
+        operation_add(op, in, ACTION_DELETED);
+    }
+    LIST_EACH(in, &app->instances)
+    if (in->number < count)
+        operation_add(op, in, in->number >= before ? ACTION_STARTED : ACTION_UNCHANGED);
+}
+
+static void run_scale(struct peer *peer, const char *id, json_t *params)
+{
+    char text[400];
+    if (is_settled(peer, id))
+        return;
+    const char *name = json_get_string(params, "app", "");
+    struct app *app = supervisor_app(peer->sup, name);
+    if (!app) {
+        const char *nearest = supervisor_nearest_app(peer->sup, name);
+        (void)snprintf(text, sizeof text, "there is no app \"%.100s\"%s%s%s", name,
+                       nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                       nearest ? "\"?" : "");
+        peer_error(peer, id, ERR_NOT_FOUND, text);
+        return;
+    }
+    unsigned count = wanted_count(app, params, text, sizeof text);
+    if (count == 0) {
+        peer_error(peer, id, ERR_INVALID, text);
+        return;
+    }
+    struct operation *op = operation_new(&peer->sup->operations, peer, id);
+    scale_to(op, app, count);
+    operation_go(op);
+}
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct command {
     const char *method;
     command_fn run;
 } commands[] = {
-    {"ping", run_ping},         {"app.apply", run_apply},        {"app.start", run_start},
-    {"app.stop", run_stop},     {"app.restart", run_restart},    {"app.reload", run_restart},
-    {"app.delete", run_delete}, {"app.list", run_list},          {"app.why", run_why},
-    {"daemon.kill", run_kill},  {"daemon.upgrade", run_upgrade}, {"app.trigger", run_trigger},
-    {"log.reopen", run_reopen},
+    {"ping", run_ping},           {"app.apply", run_apply},     {"app.start", run_start},
+    {"app.stop", run_stop},       {"app.restart", run_restart}, {"app.reload", run_restart},
+    {"app.delete", run_delete},   {"app.list", run_list},       {"app.why", run_why},
+    {"app.reset", run_reset},     {"app.signal", run_signal},   {"app.scale", run_scale},
+    {"log.flush", run_flush},     {"daemon.kill", run_kill},    {"daemon.upgrade", run_upgrade},
+    {"app.trigger", run_trigger}, {"log.reopen", run_reopen},
 };
 
 bool command_run(struct peer *peer, const char *id, const char *method, json_t *params)

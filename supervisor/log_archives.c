@@ -24,6 +24,7 @@ struct log_job {
     char *dir;
     int64_t quota_bytes;
     const volatile bool *stop;
+    bool unwanted; /* thrown away when it is done */
     int result;
     int64_t too_much;
 };
@@ -132,6 +133,22 @@ int64_t log_archives_trim(const char *dir, const char *log, unsigned keep, int64
             throw_away(dir, &a.items[i]);
     }
     return total > quota_bytes ? total - quota_bytes : 0;
+}
+
+/* "api-0.out" of ".../api-0.out.20261120T114512.123Z". */
+static char *log_of(const char *path)
+{
+    struct archive_name name;
+    const char *base = path_base(path);
+    return archive_name_parse(base, &name) ? xstrndup(base, name.log_len) : NULL;
+}
+
+static void throw_all_away(const char *dir, const char *log)
+{
+    AUTOARCHIVES struct archives found = {0};
+    (void)archives_read(&found, dir, log);
+    for (size_t i = 0; i < found.count; i++)
+        throw_away(dir, &found.items[i]);
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
@@ -263,7 +280,18 @@ static void on_worked(uv_work_t *work, int status)
                  a->dir, (long long)job->too_much);
     a->too_much = job->too_much;
     a->scanning = a->scanning && job->path;
+    AUTOFREE char *unwanted = job->unwanted ? log_of(job->path) : NULL;
+    if (unwanted)
+        throw_all_away(a->dir, unwanted);
     add_left(a, &job->found);
     free_job(job);
     next_job(a);
+}
+
+void log_archives_drop(struct log_archives *a, const char *log)
+{
+    AUTOFREE char *busy = a->job && a->job->path ? log_of(a->job->path) : NULL;
+    if (busy && strcmp(busy, log) == 0)
+        a->job->unwanted = true;
+    throw_all_away(a->dir, log);
 }

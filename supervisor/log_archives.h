@@ -38,6 +38,9 @@ void log_archives_add(struct log_archives *a, const char *path, unsigned keep);
 /* Finds what was left plain, and looks at the quota, behind the jobs that wait. */
 void log_archives_scan(struct log_archives *a);
 
+/* Throws away all archives of `log` (a file name), also what is being packed. */
+void log_archives_drop(struct log_archives *a, const char *log);
+
 /* ---- blocking; for the worker, and for tests ---- */
 
 /* 0 (also when the file is gone), or a negative code. */

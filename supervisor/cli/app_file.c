@@ -20,6 +20,7 @@
 #include "supervisor/cli/args.h"
 #include "supervisor/cli/cmd.h"
 #include "supervisor/cli/say.h"
+#include "supervisor/cli/stdin_file.h"
 
 /* Options of `start` and the settings they stand for. */
 struct script_option {
@@ -51,6 +52,8 @@ static int say_config_error(const struct config_error *e)
 
 bool app_file_is(const char *operand)
 {
+    if (str_eq(operand, "-"))
+        return true;
     return ecosystem_is_file_name(operand) &&
            (!str_ends(operand, ".json") || access(operand, F_OK) == 0);
 }
@@ -67,6 +70,9 @@ static int load(const char *path, const char *env_name, struct ecosystem **ret_e
 {
     struct config_error error = {0};
     AUTOSTRLIST struct strlist warnings = {0};
+    AUTOSTDIN char *spooled = NULL;
+    if (str_eq(path, "-") && !(path = spooled = stdin_file()))
+        return CMD_FAILED;
     if (app_load(path, env_name, ret_eco, &warnings, &error) == 0)
         return CMD_DONE;
     say_warnings(&warnings);

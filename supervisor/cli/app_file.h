@@ -8,7 +8,7 @@
 struct args;
 struct strlist;
 
-/* Does this operand name an ecosystem file?  One that ends in .json must exist, so that an app can
+/* Does this operand name an ecosystem file, or is it "-", one in JSON on standard input?  One that ends in .json must exist, so that an app can
  * be called like that. */
 bool app_file_is(const char *operand);
 

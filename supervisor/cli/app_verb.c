@@ -10,6 +10,7 @@
 #include "supervisor/cli/cmd.h"
 #include "supervisor/cli/connect.h"
 #include "supervisor/cli/daemon.h"
+#include "supervisor/cli/target_args.h"
 
 /* Sorts the operands into targets and specs. */
 static int read_operands(const struct args *args, bool applies, struct strlist *targets,
@@ -62,6 +63,8 @@ int app_verb(const char *verb, const struct args *args, bool applies)
     bool update_env = args_has(args, "update-env");
     bool has_file = json_array_size(apps) > 0;
     code = has_file ? daemon_connect(&c) : connect_running(&c);
+    if (code == CMD_DONE)
+        code = target_expand(&c, &targets);
     AUTOOUTCOME struct app_outcome outcome = {0};
     if (code == CMD_DONE && has_file)
         code = apply(&c, apps, update_env, &targets, &outcome);

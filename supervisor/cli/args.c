@@ -114,6 +114,12 @@ static int parse_letters(struct parser *p, const char *letters)
     return 0;
 }
 
+/* "-3" is a number, as for `scale`: no option is called like that. */
+static bool is_negative(const char *text)
+{
+    return text[1] >= '0' && text[1] <= '9';
+}
+
 static int parse_all(struct parser *p)
 {
     while (p->rest < p->end) {
@@ -123,7 +129,7 @@ static int parse_all(struct parser *p)
         int r = 0;
         if (str_starts(text, "--"))
             r = parse_long(p, text + 2);
-        else if (text[0] == '-' && text[1])
+        else if (text[0] == '-' && text[1] && !is_negative(text))
             r = parse_letters(p, text + 1);
         else
             add_operand(p, text);

@@ -2,7 +2,7 @@
  * says.
  *
  * Options and operands may be mixed; "--" ends the options.  Values: --name=VALUE, --name VALUE,
- * -nVALUE, -n VALUE; single letters may be bundled.  --help and -h are options of every command.
+ * -nVALUE, -n VALUE; single letters may be bundled.  "-3" is an operand.  --help and -h are options of every command.
  * Pure: prints nothing. */
 #pragma once
 

@@ -14,12 +14,17 @@
     X(stop)                                                                                        \
     X(restart)                                                                                     \
     X(reload)                                                                                      \
+    X(scale)                                                                                       \
+    X(reset)                                                                                       \
+    X(signal)                                                                                      \
     X(delete)                                                                                      \
     X(list)                                                                                        \
     X(describe)                                                                                    \
     X(why)                                                                                         \
+    X(env)                                                                                         \
     X(trigger)                                                                                     \
     X(logs)                                                                                        \
+    X(flush)                                                                                       \
     X(reload_logs)                                                                                 \
     X(jlist)                                                                                       \
     X(profile)                                                                                     \

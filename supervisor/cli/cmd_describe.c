@@ -14,6 +14,7 @@
 #include "supervisor/cli/connect.h"
 #include "supervisor/cli/out.h"
 #include "supervisor/cli/secret.h"
+#include "supervisor/cli/target_args.h"
 #include "supervisor/cli/text.h"
 
 enum { KEY_WIDTH = 14, LINE_BYTES = 1 << 20 };
@@ -207,13 +208,11 @@ static void put_app(const json_t *app, bool show_env)
 static int run(const struct args *args)
 {
     AUTOCLIENT struct client c = CLIENT_NONE;
-    int code = connect_running(&c);
+    AUTOSTRLIST struct strlist targets = {0};
+    int code = target_args(&c, args, 0, &targets);
     if (code != CMD_DONE)
         return code;
     bool show_env = args_has(args, "show-env");
-    AUTOSTRLIST struct strlist targets = {0};
-    for (size_t i = 0; i < args->operand_count; i++)
-        strlist_add(&targets, args->operands[i]);
     json_t *params = app_request_targets(&targets);
     json_set_bool(params, "detail", true);
     json_set_bool(params, "show_env", true);

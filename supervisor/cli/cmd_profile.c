@@ -21,6 +21,7 @@
 #include "supervisor/cli/connect.h"
 #include "supervisor/cli/profile_args.h"
 #include "supervisor/cli/say.h"
+#include "supervisor/cli/target_args.h"
 
 /* A request that waited longer for its turn is not what the person wants any more. */
 enum { NOT_AFTER_MS = 60000 };
@@ -74,8 +75,10 @@ static json_t *list_apps(struct client *c, const char *target)
     AUTOMSG struct msg answer = {0};
     AUTOSTRLIST struct strlist targets = {0};
     strlist_add(&targets, target);
-    int code =
-        connect_call(c, "cannot profile", "app.list", app_request_targets(&targets), &answer);
+    int code = target_expand(c, &targets);
+    if (code != CMD_DONE)
+        return NULL;
+    code = connect_call(c, "cannot profile", "app.list", app_request_targets(&targets), &answer);
     return code == CMD_DONE ? json_incref(json_object_get(answer.result, "apps")) : NULL;
 }
 

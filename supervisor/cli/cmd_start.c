@@ -185,7 +185,7 @@ static int run_steps(struct start *s)
 static bool names_a_file(const struct args *args)
 {
     for (size_t i = 0; i < args->plain_count; i++)
-        if (ecosystem_is_file_name(args->operands[i]))
+        if (app_file_is(args->operands[i]))
             return true;
     return false;
 }

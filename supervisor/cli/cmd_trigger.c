@@ -11,6 +11,7 @@
 #include "supervisor/cli/app_table.h"
 #include "supervisor/cli/connect.h"
 #include "supervisor/cli/out.h"
+#include "supervisor/cli/target_args.h"
 #include "supervisor/cli/text.h"
 
 enum { DEFAULT_MS = 10000 };
@@ -61,11 +62,13 @@ static int run(const struct args *args)
     AUTOSTRLIST struct strlist targets = {0};
     int64_t timeout_ms = DEFAULT_MS;
     int code = read_timeout(args, &timeout_ms);
+    strlist_add(&targets, args->operands[0]);
     if (code == CMD_DONE)
         code = connect_running(&c);
+    if (code == CMD_DONE)
+        code = target_expand(&c, &targets);
     if (code != CMD_DONE)
         return code;
-    strlist_add(&targets, args->operands[0]);
     json_t *params = app_request_targets(&targets);
     json_set_string(params, "action", args->operands[1]);
     if (args->operand_count > 2)

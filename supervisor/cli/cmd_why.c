@@ -13,6 +13,7 @@
 #include "supervisor/cli/connect.h"
 #include "supervisor/cli/out.h"
 #include "supervisor/cli/say.h"
+#include "supervisor/cli/target_args.h"
 #include "supervisor/cli/text.h"
 
 enum { ENDS_MAX = 1000, LINES_SHORT = 10 };
@@ -133,11 +134,9 @@ static int run(const struct args *args)
     AUTOCLIENT struct client c = CLIENT_NONE;
     AUTOSTRLIST struct strlist targets = {0};
     AUTOMSG struct msg answer = {0};
-    int code = connect_running(&c);
+    int code = target_args(&c, args, 0, &targets);
     if (code != CMD_DONE)
         return code;
-    for (size_t i = 0; i < args->operand_count; i++)
-        strlist_add(&targets, args->operands[i]);
     code = connect_call(&c, "cannot tell why", "app.why", app_request_targets(&targets), &answer);
     if (code != CMD_DONE)
         return code;

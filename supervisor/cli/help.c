@@ -17,7 +17,8 @@ void help_all(FILE *out)
     (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, "top",
                   "Shows where the time or the memory of a profile went.");
     (void)fputs(
-        "\nTARGET is an app's name, one instance of it (NAME-0), an id from the list, or 'all'.\n"
+        "\nTARGET is an app's name, one instance of it (NAME-0), an id from the list, 'all',\n"
+        "a file of apps ('-': standard input), /PATTERN/ of names, or a script.\n"
         "'proctor help COMMAND' tells more; proctor(1) tells all.\n",
         out);
 }

@@ -57,6 +57,16 @@ static void takes_a_negative_number_as_a_value(void **state)
     args_clear(&a);
 }
 
+static void takes_a_negative_number_as_an_operand(void **state)
+{
+    struct args a;
+    assert_int_equal(PARSE(&a, "web", "-2", "-r"), 0);
+    assert_int_equal(a.operand_count, 2);
+    assert_string_equal(a.operands[1], "-2");
+    assert_true(args_has(&a, "raw"));
+    args_clear(&a);
+}
+
 static void an_empty_value_is_a_value(void **state)
 {
     struct args a;
@@ -140,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_values_in_all_four_ways),
         cmocka_unit_test(takes_a_negative_number_as_a_value),
+        cmocka_unit_test(takes_a_negative_number_as_an_operand),
         cmocka_unit_test(an_empty_value_is_a_value),
         cmocka_unit_test(mixes_options_and_operands),
         cmocka_unit_test(the_last_of_two_values_counts),
