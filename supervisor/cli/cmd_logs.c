@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/auto.h"
@@ -14,12 +15,16 @@
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
+#include "supervisor/cli/app_file.h"
 #include "supervisor/cli/app_request.h"
 #include "supervisor/cli/app_table.h"
 #include "supervisor/cli/connect.h"
+#include "supervisor/cli/log_filter.h"
 #include "supervisor/cli/log_set.h"
 #include "supervisor/cli/out.h"
 #include "supervisor/cli/say.h"
+#include "supervisor/cli/since_word.h"
+#include "supervisor/cli/target_args.h"
 #include "supervisor/cli/text.h"
 
 enum { LINES_MAX = 100000000, EVENT_BYTES = 16384 };
@@ -27,6 +32,9 @@ enum { LINES_MAX = 100000000, EVENT_BYTES = 16384 };
 // clang-format off
 static const struct arg_option options[] = {
     {"lines", 'n', "N", "how many of the last lines to begin with (15)"},
+    {"since", 's', "TIME", "what was written since: 10m, 2h, 3d ago, 14:30, 2026-11-20T14:30"},
+    {"grep", 'g', "RE", "lines that match this extended regular expression"},
+    {"ignore-case", 'i', NULL, "of --grep"},
     {"nostream", 0, NULL, "ends after them instead of waiting for more"},
     {"out", 0, NULL, "standard output only"},
     {"err", 0, NULL, "standard error only"},
@@ -40,6 +48,9 @@ static const struct arg_option options[] = {
 struct logs {
     const struct args *args;
     struct log_set set;
+    struct log_filter filter;
+    bool filtered; /* it, and so all lines have to be looked at */
+    bool lines_given;
     size_t lines;
     bool raw, timestamps, as_json, colors, follow;
 };
@@ -54,43 +65,49 @@ static void on_signal(int sig)
 /* ---- printing -------------------------------------------------------------------------------- */
 
 /* Names as in PM2's `logs --json`. */
-static void print_json(const struct log_source *source)
+static void print_json(const struct log_source *source, const struct log_line *line_read)
 {
-    AUTOFREE char *text = xstrndup(source->line.text, source->line.len);
+    AUTOFREE char *text = xstrndup(line_read->text, line_read->len);
     char clock[TEXT_SHORT];
     AUTOJSON json_t *line = json_object();
     json_set_string(line, "message", text);
-    if (source->line.time_ms > 0)
-        json_set_string(line, "timestamp", text_utc(source->line.time_ms, clock));
+    if (line_read->time_ms > 0)
+        json_set_string(line, "timestamp", text_utc(line_read->time_ms, clock));
     json_set_string(line, "type", source->name.is_err ? "err" : "out");
     json_set_string(line, "app_name", source->name.app);
     json_set_int(line, "instance", source->name.instance);
     out_json(line);
 }
 
+/* Each app has a colour, the same in every run; a red bar is standard error. */
 static void print_prefix(const struct logs *l, const struct log_source *source)
 {
     static const enum color palette[] = {COLOR_CYAN, COLOR_GREEN, COLOR_MAGENTA, COLOR_BLUE,
                                          COLOR_YELLOW};
-    enum color color =
-        source->name.is_err ? COLOR_RED : palette[source->name.instance % ARRAY_SIZE(palette)];
-    (void)printf("%s%s |%s ", l->colors ? say_color(color) : "", source->label,
-                 l->colors ? COLOR_RESET : "");
+    unsigned hash = 5381;
+    for (const char *c = source->name.app; *c; c++)
+        hash = hash * 33 + (unsigned char)*c;
+    if (!l->colors)
+        (void)printf("%s | ", source->label);
+    else
+        (void)printf("%s%s%s %s|%s ", say_color(palette[hash % ARRAY_SIZE(palette)]), source->label,
+                     COLOR_RESET, say_color(source->name.is_err ? COLOR_RED : COLOR_DIM),
+                     COLOR_RESET);
 }
 
-static void print_line(const struct logs *l, const struct log_source *source)
+static void print_line(const struct logs *l, const struct log_source *source,
+                       const struct log_line *line)
 {
     char clock[TEXT_SHORT];
     if (l->as_json) {
-        print_json(source);
+        print_json(source, line);
         return;
     }
     if (!l->raw)
         print_prefix(l, source);
     if (l->timestamps)
-        (void)printf("%s ", source->line.time_ms > 0 ? text_clock(source->line.time_ms, true, clock)
-                                                     : "-");
-    (void)fwrite(source->line.text, 1, source->line.len, stdout);
+        (void)printf("%s ", line->time_ms > 0 ? text_clock(line->time_ms, true, clock) : "-");
+    (void)fwrite(line->text, 1, line->len, stdout);
     (void)fputc('\n', stdout);
 }
 
@@ -98,7 +115,34 @@ static void print_lines(struct logs *l)
 {
     const struct log_source *source;
     while (!interrupted && !say_broken() && (source = log_set_next(&l->set, !l->follow)))
-        print_line(l, source);
+        if (log_filter_wants(&l->filter, &source->line))
+            print_line(l, source, &source->line);
+    (void)fflush(stdout);
+}
+
+static void print_last(void *arg, const struct log_source *source, const struct log_line *line)
+{
+    print_line(arg, source, line);
+}
+
+/* What is there already, with a filter: all of it is looked at, and the last lines that are wanted are printed. */
+static void print_wanted(struct logs *l)
+{
+    const struct log_source *source;
+    struct log_last last = {0};
+    log_set_seek_time(&l->set, l->filter.since_ms);
+    do {
+        while (!interrupted && !say_broken() && (source = log_set_next(&l->set, !l->follow))) {
+            if (!log_filter_wants(&l->filter, &source->line))
+                continue;
+            if (l->lines_given || l->filter.since_ms == 0)
+                log_last_add(&last, l->lines, source);
+            else
+                print_line(l, source, &source->line);
+        }
+    } while (!interrupted && log_set_check(&l->set) && l->follow);
+    log_last_each(&last, print_last, l);
+    log_last_clear(&last);
     (void)fflush(stdout);
 }
 
@@ -199,16 +243,37 @@ static void add_id(struct strlist *targets, const char *id)
     }
 }
 
+/* The apps whose script it is, when a supervisor runs that knows them. */
+static void add_script(struct strlist *targets, const char *operand)
+{
+    AUTOCLIENT struct client c = CLIENT_NONE;
+    AUTOSTRLIST struct strlist found = {0};
+    strlist_add(&found, operand);
+    if (connect_try(&c) == 0 && target_expand(&c, &found) == CMD_DONE)
+        strlist_copy(targets, &found);
+}
+
+static int add_target(struct strlist *targets, const char *operand)
+{
+    if (app_file_is(operand))
+        return app_file_names(operand, targets);
+    size_t before = targets->count;
+    if (is_number(operand))
+        add_id(targets, operand);
+    else if (!target_is_pattern(operand) && (strchr(operand, '/') || access(operand, F_OK) == 0))
+        add_script(targets, operand);
+    if (targets->count == before)
+        strlist_add(targets, operand);
+    return CMD_DONE;
+}
+
 static int find_logs(struct logs *l)
 {
     const struct args *args = l->args;
     for (size_t i = 0; i < args->operand_count; i++) {
-        const char *operand = args->operands[i];
-        size_t before = l->set.targets.count;
-        if (is_number(operand))
-            add_id(&l->set.targets, operand);
-        if (l->set.targets.count == before)
-            strlist_add(&l->set.targets, operand);
+        int code = add_target(&l->set.targets, args->operands[i]);
+        if (code != CMD_DONE)
+            return code;
     }
     int r = log_set_scan(&l->set);
     if (r < 0) {
@@ -235,16 +300,35 @@ static int show(struct logs *l)
     int code = find_logs(l);
     if (code != CMD_DONE)
         return code;
-    log_set_seek_tail(&l->set, l->lines);
+    if (l->follow)
+        catch_signals();
+    if (l->filtered)
+        print_wanted(l);
+    else
+        log_set_seek_tail(&l->set, l->lines);
     if (!l->follow) {
         print_lines(l);
         return CMD_DONE;
     }
-    catch_signals();
     follow(l, fd);
     /* A write that the signal broke off is no failure. */
     if (interrupted)
         clearerr(stdout);
+    return CMD_DONE;
+}
+
+static int read_filter(const struct args *args, struct log_filter *filter)
+{
+    char why[LOG_FILTER_TEXT];
+    const char *since = args_value(args, "since"), *pattern = args_value(args, "grep");
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    if (since && since_word(since, now_ms, &filter->since_ms) < 0)
+        return say_usage("logs", "'%s' is not a time: 10m, 2h or 3d ago, 14:30, 2026-11-20T14:30",
+                         since);
+    if (pattern && log_filter_pattern(filter, pattern, args_has(args, "ignore-case"), why) < 0)
+        return say_usage("logs", "'%s' is no regular expression: %s", pattern, why);
     return CMD_DONE;
 }
 
@@ -254,12 +338,19 @@ static int run(const struct args *args)
     const char *text = args_value(args, "lines");
     if (text && str_to_int(text, 0, LINES_MAX, &lines) < 0)
         return say_usage("logs", "'%s' is not a number of lines", text);
+    struct log_filter filter = {0};
+    int code = read_filter(args, &filter);
+    if (code != CMD_DONE)
+        return code;
     bool only_out = args_has(args, "out"), only_err = args_has(args, "err");
     AUTOFREE char *home = path_home();
     AUTOFREE char *dir = path_join(home, "logs");
     struct logs l = {
         .args = args,
         .lines = (size_t)lines,
+        .lines_given = text != NULL,
+        .filter = filter,
+        .filtered = filter.has_pattern || filter.since_ms > 0,
         .raw = args_has(args, "raw"),
         .timestamps = args_has(args, "timestamps"),
         .as_json = args_has(args, "json"),
@@ -269,8 +360,9 @@ static int run(const struct args *args)
     log_set_init(&l.set, dir);
     l.set.out = only_out || !only_err;
     l.set.err = only_err || !only_out;
-    int code = show(&l);
+    code = show(&l);
     log_set_clear(&l.set);
+    log_filter_clear(&l.filter);
     return code;
 }
 
@@ -279,7 +371,8 @@ const struct cmd cmd_logs = {
     .aliases = {"log"},
     .usage = "[TARGET...]",
     .help = "Shows the last lines of the logs, and what comes.",
-    .more = "Reads the files in $PROCTOR_HOME/logs; no supervisor need run.",
+    .more = "Reads the files in $PROCTOR_HOME/logs, archives included; no supervisor need run.\n"
+            "With --since all of its lines are shown unless --lines says how many.",
     .options = options,
     .operands_max = OPERANDS_ANY,
     .run = run,

@@ -201,6 +201,31 @@ int64_t log_chain_seek_tail(struct log_chain *c, size_t lines)
     return total;
 }
 
+/* Archives lie before the present file, so that the first that is late enough is where it begins. */
+int log_chain_seek_time(struct log_chain *c, int64_t since_ms)
+{
+    AUTOARCHIVES struct archives a = {0};
+    if (!c->in_archive)
+        read_archives(c, &a);
+    int64_t newest_ms = c->seen_ms;
+    for (size_t i = 0; i < a.count; i++) {
+        struct log_file f;
+        if (a.items[i].at_ms < since_ms || a.items[i].at_ms > newest_ms ||
+            is_archive(c, &a.items[i]))
+            continue;
+        int r = open_archive(c, &a.items[i], &f);
+        if (r < 0) {
+            leave_out(c, &a.items[i], r);
+            continue;
+        }
+        use(c, &f, true);
+        c->seen_ms = a.items[i].at_ms;
+        break;
+    }
+    log_file_seek_time(&c->file, since_ms);
+    return 0;
+}
+
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 /* Was what follows the last newline carried over into the present file, and will be cut here? */

@@ -23,6 +23,10 @@ void log_chain_close(struct log_chain *c);
 /* Moves to the beginning of the last `lines` lines, in archives too; returns how many there are, or an error. */
 int64_t log_chain_seek_tail(struct log_chain *c, size_t lines);
 
+/* Moves to a place, in archives too, from which all lines of `since_ms` and later come, after some of before; 0: the beginning
+ * of all.  0 or an error. */
+int log_chain_seek_time(struct log_chain *c, int64_t since_ms);
+
 /* As log_file_next() and log_file_check(). */
 int log_chain_next(struct log_chain *c, bool rest, struct log_line *ret_line);
 int log_chain_check(struct log_chain *c);

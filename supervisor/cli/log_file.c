@@ -180,6 +180,28 @@ int64_t log_file_seek_tail(struct log_file *f, size_t lines)
     return (int64_t)count;
 }
 
+void log_file_seek_time(struct log_file *f, int64_t since_ms)
+{
+    struct stat st;
+    struct index_record record;
+    uint64_t low = 0, offset = 0;
+    uint64_t high =
+        f->index_fd >= 0 && fstat(f->index_fd, &st) == 0 ? (uint64_t)st.st_size / sizeof record : 0;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (read_record(f, middle * sizeof record, &record) && (int64_t)record.time_ms < since_ms) {
+            low = middle + 1;
+            offset = record.offset;
+        } else {
+            high = middle;
+        }
+    }
+    f->offset = offset;
+    f->taken = 0;
+    buf_reset(&f->in);
+    seek_index(f, offset);
+}
+
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 static int read_more(struct log_file *f)

@@ -45,6 +45,9 @@ void log_file_close(struct log_file *f);
  * unfinished line counts. */
 int64_t log_file_seek_tail(struct log_file *f, size_t lines);
 
+/* Moves to a place from which all lines of `since_ms` and later come, after some of before. */
+void log_file_seek_time(struct log_file *f, int64_t since_ms);
+
 /* The next line: 1, 0 when there is none (yet), or an error.  An unfinished line at the end is one
  * only with `rest`. */
 int log_file_next(struct log_file *f, bool rest, struct log_line *ret_line);

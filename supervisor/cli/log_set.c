@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/path.h"
 #include "supervisor/cli/say.h"
+#include "supervisor/cli/target_args.h"
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
@@ -30,9 +32,22 @@ bool log_name_parse(const char *file_name, struct log_name *ret_name)
     return true;
 }
 
+static bool matches_pattern(const char *app, const char *target)
+{
+    AUTOFREE char *inner = xstrndup(target + 1, strlen(target) - 2);
+    regex_t pattern;
+    if (regcomp(&pattern, inner, REG_EXTENDED | REG_NOSUB) != 0)
+        return false;
+    bool matches = regexec(&pattern, app, 0, NULL, 0) == 0;
+    regfree(&pattern);
+    return matches;
+}
+
 bool log_name_matches(const struct log_name *name, const char *target)
 {
     AUTOFREE char *label = xasprintf("%s-%u", name->app, name->instance);
+    if (target_is_pattern(target))
+        return matches_pattern(name->app, target);
     return str_eq(target, "all") || str_eq(target, name->app) || str_eq(target, label);
 }
 
@@ -170,6 +185,15 @@ void log_set_seek_tail(struct log_set *s, size_t lines)
     /* Each file gave its last lines; the earliest of them all are too many. */
     while (total > lines && log_set_next(s, true))
         total--;
+}
+
+void log_set_seek_time(struct log_set *s, int64_t since_ms)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        int r = log_chain_seek_time(&s->sources[i]->chain, since_ms);
+        if (r < 0)
+            fail(s->sources[i], r);
+    }
 }
 
 const struct log_source *log_set_next(struct log_set *s, bool rest)

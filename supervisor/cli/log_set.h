@@ -17,7 +17,7 @@ struct log_name {
 /* False when it is not the name of a log.  Pure. */
 bool log_name_parse(const char *file_name, struct log_name *ret_name);
 
-/* Does a target of the command line ("api", "api-0", "all") mean this log?  Pure. */
+/* Does a target of the command line ("api", "api-0", "all", "/PATTERN/" of names) mean this log?  Pure. */
 bool log_name_matches(const struct log_name *name, const char *target);
 
 struct log_source {
@@ -49,6 +49,9 @@ bool log_set_has(const struct log_set *s, const char *target);
 
 /* Moves to the last `lines` lines of all files together. */
 void log_set_seek_tail(struct log_set *s, size_t lines);
+
+/* Moves all files to lines of that time (log_chain.h); 0: to their beginnings. */
+void log_set_seek_time(struct log_set *s, int64_t since_ms);
 
 /* The earliest line of those that can be read now, or NULL; valid until the next call.  `rest`:
  * unfinished lines at the ends count too. */
