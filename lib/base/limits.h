@@ -29,6 +29,9 @@
 /* A file of tzdata; the largest has 4 KiB. */
 #define LIMIT_ZONE_FILE (256u << 10)
 
+/* A package.json, whose version is shown; some carry long lists. */
+#define LIMIT_PACKAGE_FILE (1u << 20)
+
 /* Nesting of JSON that a person wrote or a protocol carries. */
 #define LIMIT_JSON_DEPTH 64u
 

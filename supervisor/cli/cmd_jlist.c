@@ -2,12 +2,17 @@
 
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/auto.h"
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "lib/base/json.h"
+#include "lib/base/limits.h"
+#include "lib/base/mem.h"
 #include "lib/base/path.h"
 #include "supervisor/cli/connect.h"
 #include "supervisor/cli/jlist.h"
@@ -25,6 +30,34 @@ static const char *owner(const char *home)
     struct stat st;
     const struct passwd *entry = getpwuid(stat(home, &st) == 0 ? st.st_uid : geteuid());
     return entry ? entry->pw_name : "";
+}
+
+/* Of the package that the script is part of: the nearest package.json above it.  NULL: none. */
+static char *package_version(const char *script)
+{
+    AUTOFREE char *dir = xstrdup(script);
+    for (char *slash; (slash = strrchr(dir, '/'));) {
+        AUTOBUF struct buf text = BUF_INIT(LIMIT_PACKAGE_FILE);
+        *slash = '\0';
+        AUTOFREE char *path = xasprintf("%s/package.json", dir);
+        if (path_read(path, &text) < 0)
+            continue;
+        AUTOJSON json_t *package = json_object_parse(buf_str(&text), text.len);
+        return xstrdup_null(json_get_string(package, "version", NULL));
+    }
+    return NULL;
+}
+
+static void add_versions(json_t *apps)
+{
+    size_t i;
+    json_t *app;
+    json_array_foreach(apps, i, app)
+    {
+        const json_t *spec = json_object_get(app, "spec");
+        AUTOFREE char *version = package_version(json_get_string(spec, "script", ""));
+        json_set_string(app, "package_version", version);
+    }
 }
 
 static int run(const struct args *args)
@@ -48,6 +81,7 @@ static int run(const struct args *args)
     json_t *apps = json_object_get(answer.result, "apps");
     if (!args_has(args, "show-env"))
         secret_mask_apps(apps);
+    add_versions(apps);
     AUTOFREE char *home = path_home();
     const struct jlist_host host = {home, owner(home)};
     AUTOJSON json_t *list = jlist_from_apps(apps, &host);

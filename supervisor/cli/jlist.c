@@ -5,11 +5,32 @@
 #include "lib/base/auto.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/path.h"
 #include "lib/base/str.h"
 
 /* Settings of a spec that PM2 shows under the same name. */
-static const char *const same_keys[] = {"restart_delay", "max_restarts", "min_uptime",
-                                        "kill_timeout"};
+static const char *const same_keys[] = {
+    "restart_delay",
+    "max_restarts",
+    "min_uptime",
+    "kill_timeout",
+    "max_memory_restart",
+    "cron_restart",
+    "cron_timezone",
+    "exp_backoff_restart_delay",
+    "stop_exit_codes",
+    "wait_ready",
+    "listen_timeout",
+    "shutdown_with_message",
+    "ignore_watch",
+    "instance_var",
+    "increment_var",
+    "log_date_format",
+    "log_type",
+    "disable_logs",
+    "uid",
+    "gid",
+};
 
 static void set_copy(json_t *to, const char *key, json_t *value)
 {
@@ -45,7 +66,6 @@ static void set_exit(json_t *env, const json_t *end)
 static void set_state(json_t *env, const json_t *app)
 {
     json_set_string(env, "status", json_get_string(app, "status", "stopped"));
-    json_set_string(env, "exec_mode", "fork_mode");
     json_set_int(env, "pm_id", json_get_int(app, "pm_id", 0));
     json_set_int(env, "pm_uptime", json_get_int(app, "started_at_ms", 0));
     json_set_int(env, "created_at", json_get_int(app, "created_at_ms", 0));
@@ -65,12 +85,21 @@ static void set_spec(json_t *env, const json_t *spec)
     json_set_int(env, "instances", json_get_int(spec, "instances", 1));
     json_set_string(env, "pm_exec_path", json_get_string(spec, "script", ""));
     json_set_string(env, "pm_cwd", json_get_string(spec, "cwd", ""));
-    json_set_string(env, "exec_interpreter", json_get_string(spec, "interpreter", "none"));
+    const char *mode = json_get_string(spec, "exec_mode", "fork");
+    json_set_string(env, "exec_mode", str_starts(mode, "cluster") ? "cluster_mode" : "fork_mode");
+    /* As people write it; the whole path is in `describe`. */
+    json_set_string(env, "exec_interpreter",
+                    path_base(json_get_string(spec, "interpreter", "none")));
     set_list(env, "args", spec, "args");
     set_list(env, "node_args", spec, "node_args");
     json_set_bool(env, "autorestart", json_get_bool(spec, "autorestart", true));
-    json_set_bool(env, "autostart", true);
-    json_set_bool(env, "watch", false);
+    json_set_bool(env, "autostart", json_get_bool(spec, "autostart", true));
+    json_set_bool(env, "treekill", json_get_bool(spec, "treekill", true));
+    json_set_bool(env, "merge_logs", json_get_bool(spec, "merge_logs", false));
+    json_set_bool(env, "pmx", !json_is_false(json_object_get(spec, "profiling")));
+    json_t *watch = json_object_get(spec, "watch");
+    (void)json_object_set_new(env, "watch",
+                              json_array_size(watch) > 0 ? json_incref(watch) : json_false());
     for (size_t i = 0; i < ARRAY_SIZE(same_keys); i++)
         set_copy(env, same_keys[i], json_object_get(spec, same_keys[i]));
 }
@@ -85,13 +114,40 @@ static void set_paths(json_t *env, const json_t *app, const struct jlist_host *h
     json_set_string(env, "pm_pid_path", pid_path);
 }
 
-/* Scripts walk over these without looking whether they are there. */
-static void set_empty(json_t *env)
+static json_t *actions_of(const json_t *ipc)
 {
-    (void)json_object_set_new(env, "axm_actions", json_array());
-    (void)json_object_set_new(env, "axm_monitor", json_object());
+    json_t *list = json_array(), *name;
+    size_t i;
+    json_array_foreach(json_object_get(ipc, "actions"), i, name)
+    {
+        json_t *action = json_object();
+        json_set_string(action, "action_name", json_string_value(name));
+        json_set_string(action, "action_type", "custom");
+        json_set_int(action, "arity", 1);
+        (void)json_array_append_new(list, action);
+    }
+    return list;
+}
+
+/* What the app has told of itself.  Scripts walk over these without looking whether they are there. */
+static void set_axm(json_t *env, const json_t *ipc)
+{
+    json_t *metrics = json_object_get(ipc, "metrics");
+    (void)json_object_set_new(env, "axm_actions", actions_of(ipc));
+    (void)json_object_set_new(env, "axm_monitor", metrics ? json_incref(metrics) : json_object());
     (void)json_object_set_new(env, "axm_options", json_object());
     (void)json_object_set_new(env, "axm_dynamic", json_object());
+}
+
+/* What PM2 does in apps, and we do not. */
+static void set_constants(json_t *env)
+{
+    json_set_bool(env, "vizion", false);
+    json_set_bool(env, "vizion_running", false);
+    json_set_bool(env, "automation", false);
+    json_set_bool(env, "km_link", false);
+    json_set_bool(env, "windowsHide", true);
+    json_set_int(env, "kill_retry_time", 100);
 }
 
 static json_t *pm2_env(const json_t *app, const struct jlist_host *host)
@@ -101,17 +157,21 @@ static json_t *pm2_env(const json_t *app, const struct jlist_host *host)
     json_t *variables = json_object_get(app, "env");
     const char *node = json_get_string(app, "node_version", NULL);
     json_set_string(env, "name", json_get_string(app, "name", ""));
-    json_set_string(env, "namespace", "default");
+    json_set_string(env, "namespace", json_get_string(spec, "namespace", "default"));
     set_state(env, app);
     set_spec(env, spec);
     set_paths(env, app, host);
     json_set_string(env, "username", host->username);
     json_set_string(env, "node_version", node && node[0] == 'v' ? node + 1 : node);
-    json_set_string(env, "version", "N/A");
+    json_set_string(env, "version", json_get_string(app, "package_version", "N/A"));
     set_unique_id(env, app, host);
-    json_set_string(env, "instance_var", "NODE_APP_INSTANCE");
+    if (!json_object_get(env, "instance_var"))
+        json_set_string(env, "instance_var", "NODE_APP_INSTANCE");
     json_set_int(env, "NODE_APP_INSTANCE", json_get_int(app, "instance", 0));
-    set_empty(env);
+    set_constants(env);
+    if (!json_object_get(env, "filter_env"))
+        (void)json_object_set_new(env, "filter_env", json_array());
+    set_axm(env, json_object_get(app, "ipc"));
     (void)json_object_set_new(env, "env",
                               json_is_object(variables) ? json_incref(variables) : json_object());
     return env;

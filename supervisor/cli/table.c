@@ -60,6 +60,16 @@ static void measure(const struct table *t, unsigned limit, unsigned *widths)
     }
 }
 
+unsigned table_width(const struct table *t)
+{
+    AUTOFREE unsigned *widths = xcalloc(t->column_count, sizeof *widths);
+    unsigned total = 0;
+    measure(t, 0, widths);
+    for (size_t i = 0; i < t->column_count; i++)
+        total += widths[i] + (i ? GAP : 0);
+    return total;
+}
+
 static void put_blanks(FILE *out, unsigned count)
 {
     (void)fprintf(out, "%*s", (int)count, "");

@@ -28,5 +28,8 @@ void table_clear(struct table *t);
 /* Adds the next cell, row by row.  The text is copied and made safe; NULL stands for "-". */
 void table_add(struct table *t, const char *text, enum color color);
 
+/* How wide it is when nothing is shortened. */
+unsigned table_width(const struct table *t);
+
 /* `width`: columns of the terminal, 0: any. */
 void table_print(const struct table *t, FILE *out, unsigned width, bool colors);

@@ -74,7 +74,7 @@ static void fills_pm2_env(void **state)
     assert_int_equal(json_get_int(env, "unstable_restarts", 0), 1);
     assert_string_equal(json_get_string(env, "pm_exec_path", ""), "/srv/api.js");
     assert_string_equal(json_get_string(env, "pm_cwd", ""), "/srv");
-    assert_string_equal(json_get_string(env, "exec_interpreter", ""), "/usr/bin/node");
+    assert_string_equal(json_get_string(env, "exec_interpreter", ""), "node");
     assert_int_equal(json_array_size(json_object_get(env, "args")), 1);
     assert_true(json_is_array(json_object_get(env, "node_args")));
     assert_string_equal(json_get_string(env, "pm_out_log_path", ""), "/h/logs/api-1.out");
