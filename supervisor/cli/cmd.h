@@ -34,6 +34,9 @@
     X(ping)                                                                                        \
     X(upgrade)                                                                                     \
     X(kill)                                                                                        \
+    X(save)                                                                                        \
+    X(resurrect)                                                                                   \
+    X(completion)                                                                                  \
     X(help)
 
 enum { CMD_ALIASES = 4, OPERANDS_ANY = 1 << 20 };
