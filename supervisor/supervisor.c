@@ -229,6 +229,7 @@ int supervisor_start(struct supervisor *sup)
         abort();
 #endif
     keep_up(&sup->keep);
+    notify_start(&sup->notify, &sup->loop);
     if (again)
         supervisor_state_changed(sup); /* the file may be behind */
     if (sup->state_file.ending)
@@ -414,6 +415,7 @@ void supervisor_end(struct supervisor *sup, bool forget, struct peer *peer, cons
     if (sup->ending)
         return;
     sup->ending = true;
+    notify_stopping(&sup->notify);
     state_file_store(&sup->state_file);
     stop_all(sup);
     end_if_done(sup);
@@ -495,6 +497,7 @@ static void close_handles(struct supervisor *sup)
     uv_close((uv_handle_t *)&sup->meter_timer, NULL);
     uv_close((uv_handle_t *)&sup->keeper_timer, NULL);
     own_log_close(&sup->own_log);
+    notify_close(&sup->notify);
     logs_stop(&sup->logs);
     uv_close((uv_handle_t *)&sup->on_term, NULL);
     uv_close((uv_handle_t *)&sup->on_int, NULL);
@@ -511,6 +514,7 @@ void supervisor_clear(struct supervisor *sup)
     policy_clear(&sup->policy);
     state_file_clear(&sup->state_file);
     own_log_clear(&sup->own_log);
+    notify_clear(&sup->notify);
     logs_clear(&sup->logs);
     slots_close(&sup->slots);
     keep_link_clear(&sup->keep);

@@ -12,6 +12,7 @@
 #include "supervisor/ipc_trigger.h"
 #include "supervisor/keep_link.h"
 #include "supervisor/logs.h"
+#include "supervisor/notify.h"
 #include "supervisor/operations.h"
 #include "supervisor/own_log.h"
 #include "supervisor/policy.h"
@@ -43,6 +44,7 @@ struct supervisor {
     struct triggers triggers;
     struct state_file state_file;
     struct own_log own_log;
+    struct notify notify;
     struct logs logs;
     uv_timer_t meter_timer;
     uv_timer_t keeper_timer; /* to become the keeper again when that has failed */

@@ -34,6 +34,8 @@
     X(ping)                                                                                        \
     X(upgrade)                                                                                     \
     X(kill)                                                                                        \
+    X(startup)                                                                                     \
+    X(unstartup)                                                                                   \
     X(save)                                                                                        \
     X(resurrect)                                                                                   \
     X(completion)                                                                                  \
