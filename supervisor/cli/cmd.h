@@ -36,6 +36,7 @@
     X(kill)                                                                                        \
     X(startup)                                                                                     \
     X(unstartup)                                                                                   \
+    X(report)                                                                                      \
     X(save)                                                                                        \
     X(resurrect)                                                                                   \
     X(completion)                                                                                  \
