@@ -37,6 +37,7 @@
     X(startup)                                                                                     \
     X(unstartup)                                                                                   \
     X(report)                                                                                      \
+    X(import_pm2)                                                                                  \
     X(save)                                                                                        \
     X(resurrect)                                                                                   \
     X(completion)                                                                                  \

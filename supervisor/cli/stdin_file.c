@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,17 @@ char *stdin_file(void)
     if (r == 0)
         return TAKE(path);
     say_error("cannot read standard input: %s", err_str(r));
+    return NULL;
+}
+
+char *stdin_file_of(const char *text)
+{
+    AUTOSTDIN char *path = NULL;
+    const struct buf all = {.data = (char *)text, .len = strlen(text)};
+    int r = save(&all, &path);
+    if (r == 0)
+        return TAKE(path);
+    say_error("cannot write a temporary file: %s", err_str(r));
     return NULL;
 }
 
