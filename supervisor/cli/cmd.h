@@ -34,6 +34,7 @@
     X(ping)                                                                                        \
     X(upgrade)                                                                                     \
     X(kill)                                                                                        \
+    X(run)                                                                                         \
     X(startup)                                                                                     \
     X(unstartup)                                                                                   \
     X(report)                                                                                      \
