@@ -56,6 +56,21 @@ static bool add_by_pm_id(struct supervisor *sup, const char *name, struct target
     return false;
 }
 
+static bool add_by_namespace(struct supervisor *sup, const char *name, struct targets *t)
+{
+    struct app *app;
+    bool found = false;
+    LIST_EACH(app, &sup->apps)
+    {
+        const char *own = app->spec.namespace ? app->spec.namespace : "default";
+        if (!str_eq(own, name))
+            continue;
+        add_app(t, app);
+        found = true;
+    }
+    return found;
+}
+
 static bool add_by_instance(struct supervisor *sup, const char *name, struct targets *t)
 {
     const char *dash = strrchr(name, '-');
@@ -82,7 +97,8 @@ static int add_name(struct supervisor *sup, const char *name, struct targets *t,
         add_app(t, app);
         return 0;
     }
-    if (add_by_pm_id(sup, name, t) || add_by_instance(sup, name, t))
+    if (add_by_namespace(sup, name, t) || add_by_pm_id(sup, name, t) ||
+        add_by_instance(sup, name, t))
         return 0;
     const char *nearest = supervisor_nearest_app(sup, name);
     (void)snprintf(text, TARGETS_TEXT, "there is no app \"%.100s\"%s%s%s", name,

@@ -17,6 +17,6 @@ void targets_clear(struct targets *t);
 
 enum { TARGETS_TEXT = 400 };
 
-/* An app's name, `NAME-N`, a pm_id, or `all`.  0, or ERR_NOT_FOUND with a sentence that names the nearest app. */
+/* An app's name, `all`, a namespace, a pm_id, or `NAME-N`, in this order.  0, or ERR_NOT_FOUND with a sentence that names the nearest app. */
 int targets_resolve(struct supervisor *sup, const struct strlist *names,
                     struct targets *ret_targets, char reterr_text[static TARGETS_TEXT]);

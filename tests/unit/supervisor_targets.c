@@ -76,6 +76,25 @@ static void one_instance_is_meant_by_number_or_pm_id(void **state)
     assert_means("2", "web-2");
 }
 
+static void set_namespace(const char *name, const char *space)
+{
+    struct app_spec *spec = &supervisor_app(&sup, name)->spec;
+    free(spec->namespace);
+    spec->namespace = xstrdup(space);
+}
+
+static void a_namespace_means_its_apps(void **state)
+{
+    set_namespace("web", "shop");
+    set_namespace("7", "shop");
+    set_namespace("my-app-1", "web");
+    set_namespace("my-app", "3");
+    assert_means("shop", "web-0 web-1 web-2 7-0");
+    assert_means("default", "api-0");
+    assert_means("web", "web-0 web-1 web-2");
+    assert_means("3", "my-app-0 my-app-1");
+}
+
 static void an_app_of_that_name_goes_first(void **state)
 {
     assert_means("7", "7-0");
@@ -122,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_APPS(a_name_means_all_its_instances),
         WITH_APPS(one_instance_is_meant_by_number_or_pm_id),
+        WITH_APPS(a_namespace_means_its_apps),
         WITH_APPS(an_app_of_that_name_goes_first),
         WITH_APPS(each_is_meant_once_in_the_order_named),
         WITH_APPS(an_unknown_name_is_told_with_the_nearest),
