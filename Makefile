@@ -213,6 +213,10 @@ BROWSER := build/browser.env
 $(BROWSER): tests/tools/browser.sh tests/tools/npm_set.sh tests/tools/browser/package.json tests/tools/browser/package-lock.json
 	$(Q)tests/tools/browser.sh $@
 
+JUDGES := build/judges.env
+$(JUDGES): tests/tools/judges.sh tests/tools/npm_set.sh tests/tools/judges/package.json tests/tools/judges/package-lock.json
+	$(Q)tests/tools/judges.sh $@
+
 E2E := $(wildcard tests/web/*$(T)*.test.mjs tests/e2e/*$(T)*.test.mjs)
 E2E_ENV = PROCTOR_BUILD=$(CURDIR)/$B PROCTOR_NODES=$(CURDIR)/$(NODES)
 
@@ -229,7 +233,7 @@ check-headers:
 check-units: $(patsubst %,$B/unit/%,$(UNITS))
 	$(Q)tests/tools/units.sh $(patsubst %,$B/unit/%,$(UNITS))
 
-check-e2e: all next $(TOOLS) $(NODES) $(BROWSER)
+check-e2e: all next $(TOOLS) $(NODES) $(BROWSER) $(JUDGES)
 	$(Q)$(if $(E2E),$(E2E_ENV) tests/tools/e2e.sh $(E2E),echo "no end-to-end test has '$(T)' in its name")
 
 # Fuzz targets need clang; the version matrix and the rest run without.

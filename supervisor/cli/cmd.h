@@ -17,6 +17,7 @@
     X(delete)                                                                                      \
     X(list)                                                                                        \
     X(describe)                                                                                    \
+    X(metrics)                                                                                     \
     X(trigger)                                                                                     \
     X(logs)                                                                                        \
     X(reload_logs)                                                                                 \
