@@ -63,7 +63,7 @@ bool procfs_descends(pid_t pid, pid_t ancestor);
 /* CPU use between two readings of one process. */
 struct proc_meter {
     pid_t pid;
-    int stat_fd; /* kept open: a pread costs half of open + read + close */
+    int stat_fd;         /* kept open: a pread costs half of open + read + close */
     uint64_t last_ticks; /* all of its life, up to the last reading */
     uint64_t last_ns;    /* monotonic */
     unsigned threads;    /* at the last reading */

@@ -95,7 +95,9 @@ test('a profile is taken, and kept when we end in the middle', async t => {
 
 test('follows the size of the terminal, and 500 instances scroll', async t => {
     const host = startHost(t);
-    await host.startApps([{ name: 'many', script: '/bin/sleep', args: ['1000000'], interpreter: 'none', instances: 500 }]);
+    // Not startApps(): it would look through the families of all of them.
+    const file = host.writeConfig([{ name: 'many', script: '/bin/sleep', args: ['1000000'], interpreter: 'none', instances: 500 }]);
+    await host.proctor(['start', file], { expectCode: 0, timeout: 60000 });
     const terminal = openTerminal(t, host, ['monit']);
     await terminal.shows(/500 of 500 online/, 20000);
     terminal.press(keys.end);
@@ -118,6 +120,7 @@ test('follows the size of the terminal, and 500 instances scroll', async t => {
     await terminal.shows(() => rows() === before);
     terminal.child.kill('SIGTERM');
     await quits(terminal);
+    await host.proctor(['delete', 'many'], { expectCode: 0, timeout: 60000 });
 });
 
 test('a supervisor that goes is waited for', async t => {
