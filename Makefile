@@ -53,7 +53,7 @@ endif
 DEFS := -D_GNU_SOURCE -DPROCTOR_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"'
 COMPILE = $(CC) -std=gnu11 $(DEFS) -I. $(DEPS_C) $(WARN) $(HARD) $($(MODE)_C) $(CFLAGS)
 DO_LINK = $(CC) $(LINK) $($(MODE)_L) $(LDFLAGS)
-DEPS_L := -luv -ljansson -lwebsockets -lcurl -lsqlite3 -lyaml -lssl -lcrypto -lzstd -lz -lpthread -lm
+DEPS_L := -luv -ljansson -lwebsockets -lcurl -lsqlite3 -lyaml -lssl -lcrypto -lzstd -lz $(DEPS_CURSES) -lpthread -lm
 
 # Layers: an archive per folder, without its main.o.  NEEDS_x: the archives that x is linked with, in link order.
 FOLDER_base := lib/base
@@ -70,12 +70,13 @@ FOLDER_top := supervisor/cli/top
 FOLDER_unpack := supervisor/cli/unpack
 FOLDER_away := supervisor/cli/away
 FOLDER_load := supervisor/cli/load
+FOLDER_monit := supervisor/cli/monit
 FOLDER_agent := agent
 FOLDER_inspector := agent/inspector
 FOLDER_store := remote/store
 FOLDER_remote := remote
 FOLDER_analyze := remote/analyze
-LAYERS := base keep secure pack wire profile ecosystem supervisor keeper cli top unpack away load agent inspector store remote analyze
+LAYERS := base keep secure pack wire profile ecosystem supervisor keeper cli top unpack away load monit agent inspector store remote analyze
 NEEDS_base := base
 NEEDS_keep := keep
 NEEDS_secure := secure base
@@ -90,6 +91,7 @@ NEEDS_top := top profile base
 NEEDS_unpack := pack base
 NEEDS_load := load ecosystem base
 NEEDS_away := away cli wire secure base
+NEEDS_monit := monit cli ecosystem wire base
 NEEDS_agent := agent wire pack secure base
 NEEDS_inspector := inspector wire base
 NEEDS_store := store wire pack secure base
@@ -98,7 +100,8 @@ NEEDS_analyze := analyze profile pack base
 
 # Programs: name = layer whose main.o it is.
 PROGRAMS := proctor:cli proctord:supervisor proctor-agent:agent proctor-probe:inspector proctor-top:top \
-            proctor-away:away proctor-unpack:unpack proctor-load:load proctor-console:remote proctor-analyze:analyze
+            proctor-away:away proctor-unpack:unpack proctor-load:load proctor-monit:monit \
+            proctor-console:remote proctor-analyze:analyze
 BIN_PROGRAMS := proctor proctor-console
 program_name = $(firstword $(subst :, ,$1))
 program_layer = $(lastword $(subst :, ,$1))
@@ -213,6 +216,10 @@ BROWSER := build/browser.env
 $(BROWSER): tests/tools/browser.sh tests/tools/npm_set.sh tests/tools/browser/package.json tests/tools/browser/package-lock.json
 	$(Q)tests/tools/browser.sh $@
 
+JUDGES := build/judges.env
+$(JUDGES): tests/tools/judges.sh tests/tools/npm_set.sh tests/tools/judges/package.json tests/tools/judges/package-lock.json
+	$(Q)tests/tools/judges.sh $@
+
 E2E := $(wildcard tests/web/*$(T)*.test.mjs tests/e2e/*$(T)*.test.mjs)
 E2E_ENV = PROCTOR_BUILD=$(CURDIR)/$B PROCTOR_NODES=$(CURDIR)/$(NODES)
 
@@ -229,7 +236,7 @@ check-headers:
 check-units: $(patsubst %,$B/unit/%,$(UNITS))
 	$(Q)tests/tools/units.sh $(patsubst %,$B/unit/%,$(UNITS))
 
-check-e2e: all next $(TOOLS) $(NODES) $(BROWSER)
+check-e2e: all next $(TOOLS) $(NODES) $(BROWSER) $(JUDGES)
 	$(Q)$(if $(E2E),$(E2E_ENV) tests/tools/e2e.sh $(E2E),echo "no end-to-end test has '$(T)' in its name")
 
 # Fuzz targets need clang; the version matrix and the rest run without.

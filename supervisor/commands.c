@@ -1,9 +1,12 @@
 #include "supervisor/commands.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "ecosystem/spec.h"
 #include "ecosystem/spec_json.h"
@@ -20,6 +23,8 @@
 #include "supervisor/instance.h"
 #include "supervisor/instance_keep.h"
 #include "supervisor/log_flush.h"
+#include "supervisor/metrics.h"
+#include "supervisor/metrics_view.h"
 #include "supervisor/operations.h"
 #include "supervisor/safe_mode.h"
 #include "supervisor/send_signal.h"
@@ -83,6 +88,66 @@ static void run_list(struct peer *peer, const char *id, json_t *params)
     if (safe_mode)
         answer_warn(answer, safe_mode);
     state_file_warn(&peer->sup->state_file, answer);
+    peer_result(peer, id, answer, -1);
+}
+
+/* Of several MB, so it goes as a file that nobody can write any more. */
+static int metrics_file(struct supervisor *sup)
+{
+    AUTOBUF struct buf text = BUF_INIT(LIMIT_METRICS_TEXT);
+    AUTOCLOSE int fd = memfd_create("metrics.txt", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int r = metrics_text(sup, &text);
+    if (r < 0)
+        return r;
+    if (fd < 0 || write(fd, text.data, text.len) != (ssize_t)text.len)
+        return -errno;
+    (void)lseek(fd, 0, SEEK_SET);
+    (void)fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    return TAKE_FD(fd);
+}
+
+static void answer_text(struct peer *peer, const char *id)
+{
+    AUTOJSON json_t *answer = json_object();
+    int fd = metrics_file(peer->sup);
+    if (fd < 0)
+        peer_error(peer, id, fd, "the metrics cannot be written");
+    else
+        peer_result(peer, id, answer, fd);
+}
+
+static void run_metrics(struct peer *peer, const char *id, json_t *params)
+{
+    AUTOSTRLIST struct strlist names = {0};
+    AUTOTARGETS struct targets targets = {0};
+    char text[TARGETS_TEXT];
+    int64_t points = json_get_int(params, "points", 0);
+    if (json_get_bool(params, "prometheus", false)) {
+        answer_text(peer, id);
+        return;
+    }
+    json_to_strlist(json_object_get(params, "targets"), &names);
+    if (names.count == 0)
+        strlist_add(&names, "all");
+    int r = targets_resolve(peer->sup, &names, &targets, text);
+    if (r == 0 && (uint64_t)points * targets.count > LIMIT_METRIC_POINTS) {
+        r = ERR_TOO_BIG;
+        (void)snprintf(text, sizeof text,
+                       "%zu processes with %d points each are more than one answer holds (%u)",
+                       targets.count, (int)points, LIMIT_METRIC_POINTS);
+    }
+    if (r < 0) {
+        peer_error(peer, id, r, text);
+        return;
+    }
+    metrics_refresh(peer->sup);
+    AUTOJSON json_t *answer = json_object();
+    json_t *list = json_array();
+    json_set_int(answer, "version", 1);
+    json_set_int(answer, "step_ms", HISTORY_STEP_MS);
+    for (size_t i = 0; i < targets.count; i++)
+        (void)json_array_append_new(list, metrics_view(targets.items[i], points));
+    (void)json_object_set_new(answer, "processes", list);
     peer_result(peer, id, answer, -1);
 }
 
@@ -471,7 +536,7 @@ static const struct command {
     {"app.delete", run_delete},   {"app.list", run_list},       {"app.why", run_why},
     {"app.reset", run_reset},     {"app.signal", run_signal},   {"app.scale", run_scale},
     {"log.flush", run_flush},     {"daemon.kill", run_kill},    {"daemon.upgrade", run_upgrade},
-    {"app.trigger", run_trigger}, {"log.reopen", run_reopen},
+    {"app.trigger", run_trigger}, {"log.reopen", run_reopen},   {"app.metrics", run_metrics},
 };
 
 bool command_run(struct peer *peer, const char *id, const char *method, json_t *params)

@@ -105,6 +105,7 @@ void instance_free(struct instance *in)
         logstream_close(&in->out, on_log_closed, in);
         logstream_close(&in->err, on_log_closed, in);
     }
+    metrics_instance_gone(in);
     slots_release(in->slot);
     proc_meter_clear(&in->meter);
     inspector_close(&in->inspector, on_inspector_closed);
@@ -283,6 +284,7 @@ static void launch(struct instance *in)
     (void)proc_meter_open(&in->meter, in->process->pid);
     in->rss_bytes = 0;
     in->cpu_percent = 0;
+    in->usage = (struct usage){0};
     wait_settled(in);
 }
 

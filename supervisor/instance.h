@@ -14,6 +14,7 @@
 #include "supervisor/inspector.h"
 #include "supervisor/instance_state.h"
 #include "supervisor/logstream.h"
+#include "supervisor/metrics.h"
 #include "supervisor/node_flags.h"
 #include "supervisor/process.h"
 #include "supervisor/restart_rule.h"
@@ -87,6 +88,7 @@ struct instance {
     struct proc_meter meter;
     uint64_t rss_bytes;
     double cpu_percent;
+    struct usage usage;
     unsigned open_handles;
 };
 

@@ -30,9 +30,10 @@ static int read_settings(struct logs *l, char reterr_text[SETTINGS_TEXT])
 {
     struct settings settings;
     int r = settings_read(l->settings_path, &settings, reterr_text);
-    if (r == 0)
-        l->archives.quota_bytes = settings.log_quota_bytes;
-    return r;
+    if (r < 0)
+        return r;
+    l->archives.quota_bytes = settings.log_quota_bytes;
+    return metrics_http_listen(&l->sup->metrics_http, settings.metrics_listen, reterr_text);
 }
 
 void logs_start(struct logs *l, struct supervisor *sup)
@@ -44,7 +45,7 @@ void logs_start(struct logs *l, struct supervisor *sup)
     l->ticks = 0;
     log_archives_init(&l->archives, &sup->loop, dir);
     if (read_settings(l, text) < 0)
-        log_err(0, "%s; the defaults are taken", text);
+        log_err(0, "%s; what is missing has its default", text);
     (void)uv_timer_init(&sup->loop, &l->timer);
     (void)uv_signal_init(&sup->loop, &l->on_usr2);
     l->timer.data = l->on_usr2.data = l;

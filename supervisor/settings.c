@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/auto.h"
 #include "lib/base/buf.h"
@@ -11,8 +12,9 @@
 #include "lib/base/path.h"
 #include "lib/base/str.h"
 #include "supervisor/log_archives.h"
+#include "supervisor/loopback.h"
 
-static const char *const known_keys[] = {"log_quota"};
+static const char *const known_keys[] = {"log_quota", "metrics_listen"};
 
 static int bad(const char *path, const char *problem, char reterr_text[SETTINGS_TEXT])
 {
@@ -56,6 +58,23 @@ static int read_quota(const char *path, const json_t *root, int64_t *bytes,
     return 0;
 }
 
+static int read_listen(const char *path, const json_t *root, char listen[SETTINGS_ADDRESS],
+                       char reterr_text[SETTINGS_TEXT])
+{
+    const json_t *value = json_object_get(root, "metrics_listen");
+    struct sockaddr_storage address;
+    if (!value || json_is_null(value))
+        return 0;
+    const char *text = json_string_value(value);
+    if (!text || strlen(text) >= SETTINGS_ADDRESS || loopback_parse(text, &address) < 0)
+        return bad(path,
+                   "\"metrics_listen\" must be an address of this host alone and a port, like "
+                   "\"127.0.0.1:9209\" or \"[::1]:9209\"",
+                   reterr_text);
+    (void)snprintf(listen, SETTINGS_ADDRESS, "%s", text);
+    return 0;
+}
+
 int settings_read(const char *path, struct settings *ret_settings, char reterr_text[SETTINGS_TEXT])
 {
     struct settings settings = {.log_quota_bytes = LOG_QUOTA_DEFAULT};
@@ -79,6 +98,8 @@ int settings_read(const char *path, struct settings *ret_settings, char reterr_t
     r = check_keys(path, root, reterr_text);
     if (r == 0)
         r = read_quota(path, root, &settings.log_quota_bytes, reterr_text);
+    if (r == 0)
+        r = read_listen(path, root, settings.metrics_listen, reterr_text);
     if (r == 0)
         *ret_settings = settings;
     return r;

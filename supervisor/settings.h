@@ -1,13 +1,18 @@
 /* settings.h -- $PROCTOR_HOME/settings.json: what concerns the host and no single app.
  *
- *     {"log_quota": "2G"}        what the folder of logs may hold; the oldest archives go first */
+ *     {"log_quota": "2G",                       what the folder of logs may hold; the oldest archives go first
+ *      "metrics_listen": "127.0.0.1:9209"}      where Prometheus may read what processes use; nowhere without it */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+enum { SETTINGS_ADDRESS = 64 };
+
 struct settings {
     int64_t log_quota_bytes;
+    char metrics_listen
+        [SETTINGS_ADDRESS]; /* "": nowhere; else an address of this host's loopback, and a port */
 };
 
 enum { SETTINGS_TEXT = 400 };

@@ -187,6 +187,11 @@ void slots_release(struct slot *slot)
     (void)memset(slot, 0, SLOT_BYTES);
 }
 
+unsigned slots_index(const struct slots *s, const struct slot *slot)
+{
+    return (unsigned)(((const char *)slot - (const char *)s->file - HEAD_BYTES) / SLOT_BYTES);
+}
+
 /* FNV-1a: against a file that somebody has written into, not against malice. */
 static uint64_t sum_of(const char *room)
 {

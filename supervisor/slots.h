@@ -130,6 +130,9 @@ struct slot *slots_take(struct slots *s, const char *app, unsigned instance, uns
 struct slot *slots_find(struct slots *s, const char *app, unsigned instance);
 void slots_release(struct slot *slot);
 
+/* Its place in the file. */
+unsigned slots_index(const struct slots *s, const struct slot *slot);
+
 /* What was committed last; when that is damaged, what was before it.  0; -ENOENT: nothing was ever; -EPROTO: damaged, both. */
 int slot_life(const struct slot *slot, struct slot_life *ret_life);
 void slot_commit(struct slot *slot, const struct slot_life *life);

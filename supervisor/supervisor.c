@@ -26,7 +26,6 @@
 #include "supervisor/survivors.h"
 
 enum {
-    METER_MS = 2000,
     KEEPER_AGAIN_MS = 5000,
     PIPE_BYTES_MAX = 1 << 20, /* measured: docs/BENCHMARKS.md, "Log pipes" */
     PIPE_BYTES_MIN = 64 << 10,
@@ -34,7 +33,6 @@ enum {
     PIPE_PAGES_ALL = 12000, /* of the 16384 that an unprivileged user may have in pipes */
 };
 
-static void on_meter(uv_timer_t *timer);
 static void on_end_signal(uv_signal_t *handle, int signum);
 static void end_if_done(struct supervisor *sup);
 static void close_handles(struct supervisor *sup);
@@ -70,12 +68,10 @@ static int open_home(struct supervisor *sup)
 
 static void open_handles(struct supervisor *sup)
 {
-    (void)uv_timer_init(&sup->loop, &sup->meter_timer);
     (void)uv_timer_init(&sup->loop, &sup->keeper_timer);
     (void)uv_signal_init(&sup->loop, &sup->on_term);
     (void)uv_signal_init(&sup->loop, &sup->on_int);
-    sup->meter_timer.data = sup->keeper_timer.data = sup->on_term.data = sup->on_int.data = sup;
-    (void)uv_timer_start(&sup->meter_timer, on_meter, METER_MS, METER_MS);
+    sup->keeper_timer.data = sup->on_term.data = sup->on_int.data = sup;
     (void)uv_signal_start(&sup->on_term, on_end_signal, SIGTERM);
     (void)uv_signal_start(&sup->on_int, on_end_signal, SIGINT);
 }
@@ -83,7 +79,8 @@ static void open_handles(struct supervisor *sup)
 int supervisor_open(struct supervisor *sup, const char *home, struct keep_link *keep,
                     char **reterr_text)
 {
-    *sup = (struct supervisor){.home = xstrdup(home), .keep = *keep, .slots = {.fd = -1}};
+    *sup = (struct supervisor){
+        .home = xstrdup(home), .keep = *keep, .slots = {.fd = -1}, .metrics = {.fd = -1}};
     *keep = (struct keep_link){.sock = -1};
     sup->safe = sup->keep.flags & KEEP_SAFE;
     AUTOFREE char *socket_path = path_join(home, "control.sock");
@@ -106,6 +103,8 @@ int supervisor_open(struct supervisor *sup, const char *home, struct keep_link *
     agent_link_init(&sup->agent, sup);
     state_file_init(&sup->state_file, sup, state_path);
     own_log_open(&sup->own_log, &sup->loop, home);
+    metrics_start(&sup->metrics, sup);
+    metrics_http_init(&sup->metrics_http, sup);
     logs_start(&sup->logs, sup);
     open_handles(sup);
     r = control_open(&sup->control, sup, socket_path);
@@ -308,17 +307,6 @@ void supervisor_child_environment(struct strlist *env)
 
 /* ---- what happened --------------------------------------------------------------------------- */
 
-static void on_meter(uv_timer_t *timer)
-{
-    struct supervisor *sup = timer->data;
-    struct app *app;
-    struct instance *in;
-    LIST_EACH(app, &sup->apps)
-    LIST_EACH(in, &app->instances)
-    if (in->state == INSTANCE_ONLINE)
-        instance_measure(in);
-}
-
 void supervisor_state_changed(struct supervisor *sup)
 {
     if (!sup->ending)
@@ -494,7 +482,8 @@ static void close_handles(struct supervisor *sup)
     control_close(&sup->control);
     triggers_close(&sup->triggers);
     keep_link_close(&sup->keep);
-    uv_close((uv_handle_t *)&sup->meter_timer, NULL);
+    metrics_stop(&sup->metrics);
+    metrics_http_close(&sup->metrics_http);
     uv_close((uv_handle_t *)&sup->keeper_timer, NULL);
     own_log_close(&sup->own_log);
     notify_close(&sup->notify);
@@ -516,6 +505,7 @@ void supervisor_clear(struct supervisor *sup)
     own_log_clear(&sup->own_log);
     notify_clear(&sup->notify);
     logs_clear(&sup->logs);
+    metrics_clear(&sup->metrics);
     slots_close(&sup->slots);
     keep_link_clear(&sup->keep);
     free(sup->end_id);

@@ -13,6 +13,8 @@
 #include "supervisor/keep_link.h"
 #include "supervisor/logs.h"
 #include "supervisor/notify.h"
+#include "supervisor/metrics.h"
+#include "supervisor/metrics_http.h"
 #include "supervisor/operations.h"
 #include "supervisor/own_log.h"
 #include "supervisor/policy.h"
@@ -46,7 +48,8 @@ struct supervisor {
     struct own_log own_log;
     struct notify notify;
     struct logs logs;
-    uv_timer_t meter_timer;
+    struct metrics metrics;
+    struct metrics_http metrics_http;
     uv_timer_t keeper_timer; /* to become the keeper again when that has failed */
     uv_signal_t on_term;
     uv_signal_t on_int;

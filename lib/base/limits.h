@@ -204,3 +204,15 @@
 /* Actions asked of apps that have not been answered, and the answers that are kept for a repeated request. */
 #define LIMIT_TRIGGERS 64u
 #define LIMIT_TRIGGER_MS (60 * 60 * 1000)
+
+/* One answer of `app.metrics`: points of history of all its processes together, each about 50 bytes of a control line. */
+#define LIMIT_METRIC_POINTS 60000u
+
+/* The same for Prometheus: LIMIT_INSTANCES processes, each with what its app tells of itself (LIMIT_IPC_FACTS at most, and
+ * usually nothing). */
+#define LIMIT_METRICS_TEXT (64u << 20)
+
+/* Who reads it over HTTP: the head of a request, connections at the same time, and how long one may take. */
+#define LIMIT_METRICS_HEAD (8u << 10)
+#define LIMIT_METRICS_READERS 16u
+#define LIMIT_METRICS_READER_MS 10000

@@ -36,16 +36,17 @@ static int read_stat(const char *text, struct proc_stat *ret_stat)
         return -EINVAL;
     struct proc_stat st = {0};
     unsigned long long utime, stime, start, rss;
-    int ppid, pgrp;
-    /* fields 3 state, 4 ppid, 5 pgrp, …, 14 utime, 15 stime, …, 20 threads, 22 starttime, 24 rss */
+    int ppid, pgrp, session;
+    /* fields 3 state, 4 ppid, 5 pgrp, 6 session, …, 14 utime, 15 stime, …, 20 threads, 22 starttime, 24 rss */
     int n = sscanf(
         rest + 1,
-        " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu %*u %llu",
-        &st.state, &ppid, &pgrp, &utime, &stime, &st.threads, &start, &rss);
-    if (n != 8)
+        " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu %*u %llu",
+        &st.state, &ppid, &pgrp, &session, &utime, &stime, &st.threads, &start, &rss);
+    if (n != 9)
         return -EINVAL;
     st.ppid = ppid;
     st.pgrp = pgrp;
+    st.session = session;
     st.cpu_ticks = utime + stime;
     st.start_ticks = start;
     st.rss_bytes = rss * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -75,6 +76,35 @@ int procfs_stat(pid_t pid, struct proc_stat *ret_stat)
 {
     AUTOCLOSE int fd = open_proc(pid, "stat", O_RDONLY);
     return fd < 0 ? fd : pread_stat(fd, ret_stat);
+}
+
+/* ---- descriptors ------------------------------------------------------------------------------- */
+
+static int count_entries(int fd)
+{
+    DIR *dir = fdopendir(fd);
+    int count = 0;
+    if (!dir) {
+        int r = -errno;
+        (void)close(fd);
+        return r;
+    }
+    for (struct dirent *entry; (entry = readdir(dir));)
+        count += entry->d_name[0] != '.';
+    (void)closedir(dir);
+    return count;
+}
+
+/* Since Linux 6.2 the folder's size is the number. */
+int procfs_count_fds(pid_t pid)
+{
+    struct stat st;
+    AUTOCLOSE int fd = open_proc(pid, "fd", O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) == 0 && st.st_size > 0)
+        return (int)st.st_size;
+    return count_entries(TAKE_FD(fd));
 }
 
 /* ---- status ---------------------------------------------------------------------------------- */
@@ -383,6 +413,7 @@ int proc_meter_read(struct proc_meter *m, uint64_t *ret_rss_bytes, double *ret_c
     *ret_rss_bytes = st.rss_bytes;
     m->last_ticks = st.cpu_ticks;
     m->last_ns = now;
+    m->threads = st.threads;
     return 0;
 }
 

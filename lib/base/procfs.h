@@ -10,6 +10,7 @@ struct proc_stat {
     char state; /* R, S, D, Z, … */
     pid_t ppid;
     pid_t pgrp;
+    pid_t session;
     uint64_t cpu_ticks;   /* user + system time, in clock ticks */
     uint64_t start_ticks; /* since boot; (pid, start_ticks) names a process for ever */
     unsigned threads;
@@ -18,6 +19,9 @@ struct proc_stat {
 
 /* Returns 0 or -errno (-ENOENT, -ESRCH: gone). */
 int procfs_stat(pid_t pid, struct proc_stat *ret_stat);
+
+/* How many descriptors the process has open, or -errno. */
+int procfs_count_fds(pid_t pid);
 
 /* Does the process have a handler for `sig` (bit in SigCgt)?  Returns 1, 0, or -errno. */
 int procfs_catches(pid_t pid, int sig);
@@ -59,9 +63,10 @@ bool procfs_descends(pid_t pid, pid_t ancestor);
 /* CPU use between two readings of one process. */
 struct proc_meter {
     pid_t pid;
-    int stat_fd; /* kept open: a pread costs half of open + read + close */
-    uint64_t last_ticks;
-    uint64_t last_ns; /* monotonic */
+    int stat_fd;         /* kept open: a pread costs half of open + read + close */
+    uint64_t last_ticks; /* all of its life, up to the last reading */
+    uint64_t last_ns;    /* monotonic */
+    unsigned threads;    /* at the last reading */
 };
 
 void proc_meter_init(struct proc_meter *m);

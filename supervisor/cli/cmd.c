@@ -129,6 +129,7 @@ static int unknown(const char *name)
                 candidates[count++] = *alias;
     }
     candidates[count++] = "top";
+    candidates[count++] = "monit";
     const char *nearest = str_nearest(name, candidates, count);
     if (nearest)
         say_error("unknown command '%s'; did you mean '%s'?", name, nearest);

@@ -22,6 +22,7 @@
     X(describe)                                                                                    \
     X(why)                                                                                         \
     X(env)                                                                                         \
+    X(metrics)                                                                                     \
     X(trigger)                                                                                     \
     X(logs)                                                                                        \
     X(flush)                                                                                       \

@@ -16,6 +16,8 @@ void help_all(FILE *out)
         (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, (*c)->name, (*c)->help);
     (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, "top",
                   "Shows where the time or the memory of a profile went.");
+    (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, "monit",
+                  "Shows all processes and a log on one screen, with keys to act on them.");
     (void)fputs(
         "\nTARGET is an app's name, one instance of it (NAME-0), an id from the list, 'all',\n"
         "a file of apps ('-': standard input), /PATTERN/ of names, or a script.\n"

@@ -95,7 +95,7 @@ export async function run() {
         },
         bars: [
             [`50 apps ≤ 8 MB private dirty: ${digits(fifty / MB)}`, fifty <= 8 * MB],
-            [`≤ 32 KB more per app: ${digits(perApp)} (there is no history yet)`, perApp <= 32],
+            [`≤ 32 KB more per app: ${digits(perApp)} (the history is no memory of ours: at most 4 KB of a memfd per app)`, perApp <= 32],
             [`apps themselves +0: ${digits(extra)} MB of RSS more than alone`, Math.abs(extra) < 1],
             [`idle 0: ${digits(idle)} ms of CPU per second, alone ${digits(bare.idleMs)}`, idle - bare.idleMs < 0.1],
         ],

@@ -38,6 +38,7 @@ libwebsockets libwebsockets-dev
 openssl libssl-dev
 sqlite3 libsqlite3-dev
 libzstd libzstd-dev
+ncursesw libncurses-dev
 zlib zlib1g-dev
 yaml-0.1 libyaml-dev
 LIBRARIES
@@ -174,9 +175,10 @@ if [ ${#needed[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 ] || ! has_fuzzer; then
     fi
 fi
 
-flags=$(pkg-config --cflags libuv jansson libwebsockets openssl sqlite3 libzstd zlib libcurl yaml-0.1)
+flags=$(pkg-config --cflags libuv jansson libwebsockets openssl sqlite3 libzstd zlib libcurl yaml-0.1 ncursesw)
 mkdir -p "$(dirname "$out")"
 {
     echo "DEPS_C := $flags"
+    echo "DEPS_CURSES := $(pkg-config --libs ncursesw)"
     keeper_flags
 } >"$out"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs end-to-end tests with the pinned Node and passes on the runner's exit status.  Usage: e2e.sh FILES...
 # Environment: PROCTOR_BUILD, the folder of the programs under test; PROCTOR_NODES, the file that nodes.sh wrote
-# (default build/nodes.env), and beside it browser.env of browser.sh; PROCTOR_ALL_NODES=1, every supported Node;
+# (default build/nodes.env), and beside it browser.env of browser.sh and judges.env of judges.sh; PROCTOR_ALL_NODES=1, every supported Node;
 # E2E_SECONDS, the limit for the whole run.
 set -euo pipefail
 
@@ -15,17 +15,20 @@ if [ -n "${PROCTOR_ALL_NODES:-}" ]; then
 fi
 
 browser=$(dirname "$nodes")/browser.env
+judges=$(dirname "$nodes")/judges.env
 
 load() {
     set -a
     [ ! -e "$nodes" ] || . "$nodes"
     [ ! -e "$browser" ] || . "$browser"
+    [ ! -e "$judges" ] || . "$judges"
     set +a
 }
 load
 # The files outlive the cache when somebody empties the cache.
 [ -x "${NODE_TEST:-}" ] || "$here/nodes.sh" "$nodes"
 [ -d "${PROCTOR_BROWSER:-}" ] || "$here/browser.sh" "$browser"
+[ -d "${PROCTOR_JUDGES:-}" ] || "$here/judges.sh" "$judges"
 load
 
 limit=${E2E_SECONDS:-2400}

@@ -13,6 +13,7 @@ allowed() {
     lib/pack | lib/secure) echo "$1 lib/base" ;;
     ecosystem) echo "ecosystem lib/base" ;;
     remote) echo "remote remote/store lib/base lib/wire lib/pack lib/secure" ;;
+    supervisor/cli/monit) echo "supervisor/cli/monit supervisor/cli lib/base lib/wire" ;;
     supervisor/cli/away) echo "supervisor/cli/away supervisor/cli lib/base lib/wire lib/secure" ;;
     supervisor/keeper) echo "supervisor/keeper lib/keep" ;;
     supervisor | supervisor/cli | supervisor/cli/* | supervisor/cluster | agent | agent/inspector | agent/intake | remote/*)
@@ -50,6 +51,7 @@ only 'curl/.*' 'agent/enrol|supervisor/cli/away/https'
 only 'openssl/.*' 'lib/secure/'
 only 'yaml\.h' 'supervisor/cli/load/'
 only 'sqlite3\.h' 'remote/store/'
+only '(curses|term)\.h' 'supervisor/cli/monit/(screen|terminfo)'
 only 'zstd\.h|zlib\.h' 'lib/pack/'
 
 [ $bad = 0 ] && echo "layers: $count files include only what they may"

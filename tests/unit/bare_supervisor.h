@@ -13,7 +13,7 @@
 
 static inline int bare_open(struct supervisor *sup)
 {
-    *sup = (struct supervisor){.keep = {.sock = -1}, .slots = {.fd = -1}};
+    *sup = (struct supervisor){.keep = {.sock = -1}, .slots = {.fd = -1}, .metrics = {.fd = -1}};
     list_init(&sup->apps);
     list_init(&sup->captures.all);
     operations_init(&sup->operations, sup);

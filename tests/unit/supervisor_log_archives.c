@@ -173,6 +173,49 @@ static void settings_are_checked(void **state)
     assert_settings("{\n\"log_quota\":", 0, "line 2");
 }
 
+static void assert_listen(const char *address, bool fits)
+{
+    struct settings s = {.log_quota_bytes = 77};
+    char sentence[SETTINGS_TEXT] = "";
+    AUTOFREE char *path = in_folder("settings.json");
+    AUTOFREE char *text = xasprintf("{\"metrics_listen\": %s}", address);
+    put_file(path, text);
+    if (settings_read(path, &s, sentence) != (fits ? 0 : ERR_INVALID))
+        fail_msg("%s: %s", address, sentence);
+    if (fits)
+        assert_int_equal(strlen(s.metrics_listen), strlen(address) - 2);
+    else
+        assert_non_null(strstr(sentence, "an address of this host alone and a port"));
+}
+
+static void metrics_are_for_this_host_alone(void **state)
+{
+    static const char *const good[] = {"\"127.0.0.1:9209\"", "\"127.9.8.7:1\"", "\"[::1]:65535\"",
+                                       "\"localhost:80\""};
+    static const char *const bad[] = {"\"0.0.0.0:9209\"",
+                                      "\"[::]:9209\"",
+                                      "\"192.168.1.1:9209\"",
+                                      "\"127.0.0.1\"",
+                                      "\"127.0.0.1:0\"",
+                                      "\"127.0.0.1:65536\"",
+                                      "\":9209\"",
+                                      "\"[127.0.0.1]:80\"",
+                                      "\"::1:9209\"",
+                                      "\"[::1:9209\"",
+                                      "\"[::1]9209\"",
+                                      "\"example.org:80\"",
+                                      "\"127.1:80\"",
+                                      "9209",
+                                      "true",
+                                      "\"\"",
+                                      "\"[::ffff:127.0.0.1]:80\""};
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+        assert_listen(good[i], true);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_listen(bad[i], false);
+    assert_settings("{\"metrics_listen\": null}", LOG_QUOTA_DEFAULT, NULL);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -185,6 +228,7 @@ int main(void)
         IN_FOLDER(what_was_left_is_packed_at_the_start),
         IN_FOLDER(a_second_name_of_the_log_is_not_packed),
         IN_FOLDER(settings_are_checked),
+        IN_FOLDER(metrics_are_for_this_host_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,7 @@ static struct app *add_app(const char *name)
     spec.script = xstrdup("/srv/app/server.js");
     spec.cwd = xstrdup("/srv/app");
     spec.interpreter = xstrdup("/usr/bin/node");
+    spec.exec_mode = EXEC_FORK; /* as resolved */
     strlist_add(&spec.args, "--port");
     env_set(&spec.env, "COLOR", "blue = \"sky\"");
     env_set(&env, "PATH", "/bin");
