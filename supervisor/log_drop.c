@@ -18,7 +18,11 @@
 enum {
     BLOCK_BYTES = 65536,
     TRY_MS = 100,
+    ERRNO_END = 4096,
 };
+
+/* More than a disk or the years of a clock in ms hold. */
+static const int64_t count_max = 1LL << 50;
 
 /* ---- the record ------------------------------------------------------------------------------ */
 
@@ -33,6 +37,26 @@ static void commit(struct slot_stream *kept, const struct slot_lost *lost)
     uint32_t other = kept->flags ^ STREAM_LOST_SIDE;
     kept->lost[other & STREAM_LOST_SIDE] = *lost;
     __atomic_store_n(&kept->flags, other, __ATOMIC_RELEASE);
+}
+
+static bool is_count(int64_t n)
+{
+    return n >= 0 && n <= count_max;
+}
+
+static bool is_plausible(const struct slot_lost *l)
+{
+    return is_count(l->bytes) && is_count(l->lines) && is_count(l->counted) && is_count(l->from) &&
+           is_count(l->total_lines) && l->error >= 0 && l->error < ERRNO_END && l->mid_line <= 1;
+}
+
+void log_drop_mend(struct logstream *s)
+{
+    struct slot_lost lost = log_drop_state(s->kept);
+    if (is_plausible(&lost) && is_count(s->kept->cut_at) && is_count(s->kept->rotated_wall_ms))
+        return;
+    log_err(0, "%s: what was noted of it is damaged and forgotten", s->path);
+    *s->kept = (struct slot_stream){0};
 }
 
 bool log_drop_active(const struct logstream *s)

@@ -34,3 +34,6 @@ void log_drop_moved(struct logstream *s);
 
 /* Finishes what an earlier supervisor was in the middle of; `adopted`: the file and the descriptor are its own. */
 void log_drop_adopt(struct logstream *s, bool adopted);
+
+/* Before any of it is believed: what cannot be true of this file (somebody has written into the slots) is forgotten. */
+void log_drop_mend(struct logstream *s);

@@ -55,6 +55,7 @@ int logstream_open(struct logstream *s, uv_loop_t *loop, const char *path, unsig
     (void)uv_timer_init(loop, &s->pause);
     s->poll.data = s->pause.data = s;
     s->open_handles = 2;
+    log_drop_mend(s);
     log_rotate_adopt(s, adopted);
     log_drop_adopt(s, adopted);
     return uv_poll_start(&s->poll, UV_READABLE, on_readable);

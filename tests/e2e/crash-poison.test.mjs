@@ -36,7 +36,7 @@ describe('poisoned state', { concurrency: 1 }, () => {
         const pids = [await host.pid('one'), await host.pid('two')];
         for (let crash = 0; crash < 3; crash++) {
             const before = supervisor(host);
-            process.kill(before, 'SIGSEGV');
+            process.kill(before, 'SIGABRT');
             await nextSupervisor(host, before);
         }
         await until('it answers', async () => (await host.proctor(['ping'])).code === 0, 10000 * slow);
@@ -65,7 +65,7 @@ describe('poisoned state', { concurrency: 1 }, () => {
         const pid = await host.pid('one');
         for (let crash = 0; crash < 9; crash++) {
             const before = supervisor(host);
-            process.kill(before, 'SIGSEGV');
+            process.kill(before, 'SIGABRT');
             await nextSupervisor(host, before);
         }
         await until('it answers', async () => (await host.proctor(['ping'])).code === 0, 15000 * slow);

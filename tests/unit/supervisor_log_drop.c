@@ -227,6 +227,19 @@ static void an_unfinished_line_ends_with_its_process(void **state)
 
 /* ---- a real one ------------------------------------------------------------------------------- */
 
+static void counts_that_cannot_be_are_not_believed(void **state)
+{
+    open_stream();
+    memset(stream.kept, 0xa5, sizeof *stream.kept);
+    kill_and_adopt();
+    assert_int_equal(logstream_dropped_lines(&stream), 0);
+    assert_false(log_drop_active(&stream));
+    assert_int_equal(app_writes("whole\n", 6), 6);
+    run_for_ms(20);
+    assert_int_equal(stream.offset, 6);
+    close_stream();
+}
+
 static void a_full_file_system(void **state)
 {
     if (mount("proctor-unit", folder, "tmpfs", MS_NOSUID, "size=128k") < 0)
@@ -274,6 +287,7 @@ int main(void)
         ON_LOOP(what_is_lost_is_told_without_more_output_too),
         ON_LOOP(no_half_sentence_stays),
         ON_LOOP(an_unfinished_line_ends_with_its_process),
+        ON_LOOP(counts_that_cannot_be_are_not_believed),
         ON_LOOP(a_full_file_system),
     };
     return cmocka_run_group_tests(tests, warm_up, NULL);
