@@ -26,6 +26,12 @@ const struct cmd *const cmd_table[] = {
         NULL,
 };
 
+const struct cmd_program cmd_programs[] = {
+    {"top", "Shows where the time or the memory of a profile went."},
+    {"monit", "Shows all processes and a log on one screen, with keys to act on them."},
+    {NULL, NULL},
+};
+
 const struct cmd *cmd_find(const char *name)
 {
     for (const struct cmd *const *c = cmd_table; *c; c++) {
@@ -128,8 +134,8 @@ static int unknown(const char *name)
             if (strlen(*alias) > 2)
                 candidates[count++] = *alias;
     }
-    candidates[count++] = "top";
-    candidates[count++] = "monit";
+    for (const struct cmd_program *p = cmd_programs; p->name; p++)
+        candidates[count++] = p->name;
     const char *nearest = str_nearest(name, candidates, count);
     if (nearest)
         say_error("unknown command '%s'; did you mean '%s'?", name, nearest);

@@ -70,6 +70,13 @@ enum cmd_exit {
 
 extern const struct cmd *const cmd_table[]; /* NULL-terminated */
 
+/* Commands that are programs of their own, for help and completion; ends with a NULL name. */
+struct cmd_program {
+    const char *name;
+    const char *help;
+};
+extern const struct cmd_program cmd_programs[];
+
 /* By name or alias; NULL: unknown. */
 const struct cmd *cmd_find(const char *name);
 

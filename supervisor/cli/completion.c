@@ -36,6 +36,8 @@ static void print_names(FILE *out)
 {
     for (const struct cmd *const *c = cmd_table; *c; c++)
         (void)fprintf(out, "%s%s", c == cmd_table ? "" : " ", (*c)->name);
+    for (const struct cmd_program *p = cmd_programs; p->name; p++)
+        (void)fprintf(out, " %s", p->name);
 }
 
 static void print_options(const struct cmd *c, FILE *out)
@@ -107,11 +109,16 @@ static void print_quoted(const char *text, FILE *out)
     (void)fputc('\'', out);
 }
 
+static void print_fish_name(const char *name, const char *help, FILE *out)
+{
+    (void)fprintf(out, "complete -c proctor -n __fish_use_subcommand -a %s -d ", name);
+    print_quoted(help, out);
+    (void)fputc('\n', out);
+}
+
 static void print_fish_command(const struct cmd *c, FILE *out)
 {
-    (void)fprintf(out, "complete -c proctor -n __fish_use_subcommand -a %s -d ", c->name);
-    print_quoted(c->help, out);
-    (void)fputc('\n', out);
+    print_fish_name(c->name, c->help, out);
     for (const struct arg_option *o = c->options; o && o->name; o++) {
         (void)fprintf(out, "complete -c proctor -n '__fish_seen_subcommand_from %s' -l %s", c->name,
                       o->name);
@@ -136,6 +143,8 @@ static void print_fish(FILE *out)
     (void)fputs("# proctor completion fish | source\n", out);
     for (const struct cmd *const *c = cmd_table; *c; c++)
         print_fish_command(*c, out);
+    for (const struct cmd_program *p = cmd_programs; p->name; p++)
+        print_fish_name(p->name, p->help, out);
 }
 
 bool completion_print(const char *shell, FILE *out)

@@ -14,10 +14,8 @@ void help_all(FILE *out)
     (void)fputs("usage: proctor COMMAND [ARGUMENTS]\n\n", out);
     for (const struct cmd *const *c = cmd_table; *c; c++)
         (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, (*c)->name, (*c)->help);
-    (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, "top",
-                  "Shows where the time or the memory of a profile went.");
-    (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, "monit",
-                  "Shows all processes and a log on one screen, with keys to act on them.");
+    for (const struct cmd_program *p = cmd_programs; p->name; p++)
+        (void)fprintf(out, "  %-*s %s\n", NAME_WIDTH, p->name, p->help);
     (void)fputs(
         "\nTARGET is an app's name, one instance of it (NAME-0), an id from the list, 'all',\n"
         "a file of apps ('-': standard input), /PATTERN/ of names, or a script.\n"
