@@ -57,13 +57,17 @@ static char *path_of(const struct log_chain *c, const struct archive *item)
     return xasprintf("%s%s", dir, item->name);
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* A second name of the present file: its rotation has begun, and may still be taken back. */
 static bool is_present(const struct log_chain *c, const struct archive *item)
 {
     struct stat present, named;
     AUTOFREE char *path = path_of(c, item);
-    return stat(path, &named) == 0 && stat(c->path, &present) == 0 &&
-           named.st_dev == present.st_dev && named.st_ino == present.st_ino;
+    return stat(path, &named) == 0 && stat(c->path, &present) == 0 && same_file(&named, &present);
 }
 
 /* The first archive after those that were seen; NULL: none. */
@@ -82,12 +86,16 @@ static bool is_archive(const struct log_chain *c, const struct archive *item)
 {
     struct stat held, named;
     AUTOFREE char *path = path_of(c, item), *packed = xasprintf("%s.zst", path);
+    if (fstat(c->file.fd, &held) < 0)
+        return false;
     if (stat(path, &named) == 0)
-        return fstat(c->file.fd, &held) == 0 && held.st_dev == named.st_dev &&
-               held.st_ino == named.st_ino;
+        return same_file(&held, &named);
+    /* Still under its own name: the file that follows an archive may be made in the tick of the clock in which that was
+     * last written. */
+    if (stat(c->path, &named) == 0 && same_file(&held, &named))
+        return false;
     /* What is packed is not cut any more: only now are the times of the open file its last. */
-    return stat(packed, &named) == 0 && fstat(c->file.fd, &held) == 0 &&
-           held.st_mtim.tv_sec == named.st_mtim.tv_sec &&
+    return stat(packed, &named) == 0 && held.st_mtim.tv_sec == named.st_mtim.tv_sec &&
            held.st_mtim.tv_nsec == named.st_mtim.tv_nsec;
 }
 

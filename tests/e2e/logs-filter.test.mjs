@@ -17,11 +17,15 @@ function talker(host, name, more = {}) {
 const say = (host, name, text) => fs.writeFileSync(path.join(host.work, `${name}.say`), text);
 const linesOf = ({ stdout }) => stdout.split('\n').filter(Boolean);
 
+// Waits for the last line; it may have gone into an archive already.
+const waitLast = (host, name, start) => until(`${start} is the last line`, async () =>
+    (await host.proctor(['logs', name, '--nostream', '-n', '1', '--raw'])).stdout.startsWith(start), 10000 * slow);
+
 test('--grep finds the last lines that match, also in archives, and follows', async t => {
     const host = startHost(t);
     await host.startApps([talker(host, 'talk', { env: { COUNT: '4000' }, log_max_size: '64K' }), talker(host, 'other')]);
     await host.waitLog('other', /start 5/);
-    await until('all is written', async () => (await host.proctor(['logs', 'talk', '--nostream', '-n', '1', '--raw'])).stdout.startsWith('start 4000 '), 10000 * slow);
+    await waitLast(host, 'talk', 'start 4000 ');
     const grep = async (...args) => linesOf(await host.proctor(['logs', '--nostream', '--raw', ...args], { expectCode: 0 })).map(line => line.replace(/ \.+$/, ''));
     assert.deepEqual(await grep('talk', '--grep', 'start [0-9] '), [...Array(9).keys()].map(i => `start ${i + 1} of talk`));
     assert.deepEqual(await grep('talk', '-g', 'START 3.* OF', '-i', '-n', '2'), ['start 3998 of talk', 'start 3999 of talk']);
@@ -35,9 +39,9 @@ test('--grep finds the last lines that match, also in archives, and follows', as
     const run = host.spawnProctor(['logs', '--grep', 'special', '--raw']);
     await delay(200 * slow);
     say(host, 'talk', 'plain');
-    await host.waitLog('talk', /plain/);
+    await waitLast(host, 'talk', 'plain');
     say(host, 'talk', 'special 1');
-    await host.waitLog('talk', /special 1/);
+    await waitLast(host, 'talk', 'special 1');
     say(host, 'other', 'special 2');
     await until('both came', () => /special 1\n(.*\n)*special 2\n/.test(run.stdout));
     run.child.kill('SIGINT');
@@ -47,12 +51,12 @@ test('--grep finds the last lines that match, also in archives, and follows', as
 test('--since shows what was written since, however many lines, and no more', async t => {
     const host = startHost(t);
     await host.startApps([talker(host, 'talk', { env: { COUNT: '3000' }, log_max_size: '64K' })]);
-    await host.waitLog('talk', /start 3000/);
+    await waitLast(host, 'talk', 'start 3000 ');
     await delay(1100);
     const moment = new Date();
     await delay(50);
     say(host, 'talk', 'later');
-    await host.waitLog('talk', /later/);
+    await waitLast(host, 'talk', 'later');
     const since = async (...args) => linesOf(await host.proctor(['logs', 'talk', '--nostream', '--raw', ...args], { expectCode: 0 }));
     assert.deepEqual(await since('--since', '1s'), ['later']);
     assert.deepEqual(await since('--since', moment.toISOString().replace(/\.\d+Z/, 'Z'), '-n', '1'), ['later']);

@@ -66,6 +66,7 @@ static int tear_down(void **state)
         (void)uv_run(&sup.loop, UV_RUN_ONCE);
     captures_clear(&sup.captures);
     keeper.link = sup.keep;
+    sup.keep = (struct keep_link){.sock = -1};
     fake_keeper_end(&keeper);
     policy_clear(&sup.policy);
     json_decref(told);
