@@ -44,7 +44,16 @@ export function processTree(pid) {
 // Pids whose environment or command line names the folder.
 export function pidsOfFolder(folder) {
     return allPids().filter(pid => pid !== process.pid && isAlive(pid) &&
-        (read(`/proc/${pid}/environ`).includes(folder) || read(`/proc/${pid}/cmdline`).includes(folder)));
+        (read(`/proc/${pid}/environ`).includes(folder) || read(`/proc/${pid}/cmdline`).includes(folder) ||
+         link(`/proc/${pid}/exe`).startsWith(`${folder}/`)));
+}
+
+function link(file) {
+    try {
+        return fs.readlinkSync(file);
+    } catch {
+        return '';
+    }
 }
 
 // TCP ports on which a process listens, ascending.
